@@ -35,7 +35,11 @@ def service(full_name: str) -> descriptor.ServiceDescriptor:
     return descriptor_pool.Default().FindServiceByName(full_name)
 
 
-def message_class(of: descriptor.Descriptor) -> type[Message]:
+# Generated modules type their descriptors as the C implementation's class or as this one.
+Descriptor = descriptor.Descriptor | Any
+
+
+def message_class(of: Descriptor) -> type[Message]:
     return message_factory.GetMessageClass(of)
 
 
@@ -74,7 +78,7 @@ def http_rule(method: descriptor.MethodDescriptor) -> Any | None:
     return None
 
 
-def event(of: descriptor.Descriptor) -> options_pb2.Event:
+def event(of: Descriptor) -> options_pb2.Event:
     """What makes a message an event.
 
     Raises:

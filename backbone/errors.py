@@ -153,7 +153,10 @@ def to_grpc(error: BaseException, trace_id: str = "") -> grpc.Status:
                 )
             details.append(bad)
     else:
-        number, detail = code_pb2.INTERNAL, "The service failed; quote the trace id to its operator."
+        number, detail = (
+            code_pb2.INTERNAL,
+            "The service failed; quote the trace id to its operator.",
+        )
         details.append(
             error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata=metadata)
         )

@@ -1,0 +1,106 @@
+"""CloudEvents 1.0 in Kafka's binary content mode: ``ce_*`` headers, and the data as the value.
+
+Data is the proto3 JSON mapping of the event message, so a subscriber needs no protobuf.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+from google.protobuf import descriptor_pool, json_format
+from google.protobuf.message import Message
+
+from backbone import contracts, telemetry
+
+CONTENT_TYPE = "application/json"
+MAX_DATA_BYTES = 256 * 1024
+
+Data = TypeVar("Data", bound=Message)
+Headers = list[tuple[str, bytes]]
+
+
+class EnvelopeError(Exception):
+    """A record is not an event of these contracts; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[Data]):
+    """An event as a handler gets it."""
+
+    id: uuid.UUID
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    data: Data
+    traceparent: str
+
+
+def attributes(message: Message, source: str, schemas: str) -> dict[str, str]:
+    """The CloudEvents attributes of an event that happens now, with a new id."""
+    declared = contracts.event(message.DESCRIPTOR)
+    key = str(getattr(message, declared.key_field))
+    if not key:
+        raise ValueError(f"{message.DESCRIPTOR.full_name}: {declared.key_field} is the key: set it")
+    return {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": source,
+        "type": message.DESCRIPTOR.full_name,
+        "subject": key,
+        "time": datetime.now(UTC).isoformat(),
+        "dataschema": f"{schemas}/{message.DESCRIPTOR.full_name}.json",
+        **({"traceparent": parent} if (parent := telemetry.traceparent()) else {}),
+    }
+
+
+def encode_data(message: Message) -> bytes:
+    """Raises:
+    ValueError: larger than an event may be; the document itself belongs in the object store.
+    """
+    data = json_format.MessageToJson(message, indent=None).encode()
+    if len(data) > MAX_DATA_BYTES:
+        raise ValueError(f"{message.DESCRIPTOR.full_name}: {len(data)} bytes are too many")
+    return data
+
+
+def headers(of: dict[str, str]) -> Headers:
+    """Kafka headers of the attributes (CloudEvents Kafka binding, section 3.2)."""
+    pairs = [(f"ce_{name}", value.encode()) for name, value in of.items()]
+    return [("content-type", CONTENT_TYPE.encode()), *pairs]
+
+
+def type_of(received: Headers) -> str | None:
+    """The event's type, None when a record does not say."""
+    return next((value.decode("utf-8", "replace") for k, value in received if k == "ce_type"), None)
+
+
+def decode(received: Headers, value: bytes | None) -> Received[Message]:
+    """The event in a Kafka record.
+
+    Raises:
+        EnvelopeError: an attribute is missing or malformed, or the data does not fit its type.
+    """
+    try:
+        attribute = {k.removeprefix("ce_"): v.decode() for k, v in received if k.startswith("ce_")}
+        version = attribute["specversion"]
+        event_id, moment = uuid.UUID(attribute["id"]), datetime.fromisoformat(attribute["time"])
+        name, source, subject = (attribute[key] for key in ("type", "source", "subject"))
+    except KeyError as error:
+        raise EnvelopeError(f"the header ce_{error.args[0]} is missing") from error
+    except ValueError as error:
+        raise EnvelopeError("a ce_ header cannot be read: id, time or its encoding") from error
+    if version != "1.0":
+        raise EnvelopeError("ce_specversion is not 1.0")
+    try:
+        of = descriptor_pool.Default().FindMessageTypeByName(name)
+        # A field that a newer publisher added is no fault.
+        data = json_format.Parse(
+            value or b"", contracts.message_class(of)(), ignore_unknown_fields=True
+        )
+    except KeyError as error:
+        raise EnvelopeError("ce_type is not an event of these contracts") from error
+    except (json_format.ParseError, UnicodeDecodeError) as error:
+        raise EnvelopeError("the data does not fit the event's type") from error
+    return Received(event_id, name, source, subject, moment, data, attribute.get("traceparent", ""))

@@ -1,0 +1,81 @@
+"""Publishing: an event is a row of the caller's transaction, then the relay's work."""
+
+from typing import Any
+
+from google.protobuf.message import Message
+from nameko.containers import WorkerContext
+from nameko.extensions import DependencyProvider
+from sqlalchemy import event, insert
+from sqlalchemy.orm import Session
+
+from backbone.database import DatabasePool, after_commit, current_session
+from backbone.events import envelope, topics
+from backbone.events.relay import Relay
+from backbone.events.tables import outbox
+from backbone.settings import EventSettings, KafkaSettings, load
+
+_PENDING = "backbone.events.pending"
+
+
+class Publisher:
+    """Publishes events in the open transaction: they exist when it commits, and only then."""
+
+    def __init__(self, source: str, schemas: str, relay: Relay) -> None:
+        self._source = source
+        self._schemas = schemas
+        self._relay = relay
+
+    def publish(self, message: Message) -> None:
+        """Adds an event to the transaction that is open on this thread.
+
+        Raises:
+            RuntimeError: no transaction is open.
+            ContractError: the message is not an event. ValueError: no key, or too large.
+        """
+        session = current_session()
+        attributes = envelope.attributes(message, self._source, self._schemas)
+        data = envelope.encode_data(message)
+        if _PENDING not in session.info:
+            session.info[_PENDING] = []
+            after_commit(self._relay.wake)
+        session.info[_PENDING] += [
+            {"topic": topic, "key": attributes["subject"], "attributes": attributes, "data": data}
+            for topic in topics.topics_of(message.DESCRIPTOR)
+        ]
+
+
+@event.listens_for(Session, "before_commit")
+def _insert(session: Session) -> None:
+    # Last in the transaction, so that the locks of the keys are held as briefly as can be; in the
+    # order of the keys, so that two transactions cannot wait for each other.
+    pending: list[dict[str, Any]] = session.info.pop(_PENDING, [])
+    if pending:
+        session.execute(insert(outbox), sorted(pending, key=lambda row: str(row["key"])))
+
+
+class Events(DependencyProvider):  # type: ignore[misc]
+    """Injects the `Publisher`; runs the relay of the service's outbox."""
+
+    pool = DatabasePool()
+
+    def setup(self) -> None:
+        assert self.pool.transactions is not None
+        name = self.container.service_name
+        self._relay = Relay(self.pool.transactions.engine, load(KafkaSettings))
+        schemas = f"{load(EventSettings).public_url.rstrip('/')}/schemas"
+        self._publisher = Publisher(f"/services/{name}", schemas, self._relay)
+
+    def start(self) -> None:
+        self.container.spawn_managed_thread(self._relay.run, identifier="relay")
+
+    def stop(self) -> None:
+        self._relay.stop()
+
+    def kill(self) -> None:
+        self._relay.stop()
+
+    def get_dependency(self, worker_ctx: WorkerContext) -> Publisher:
+        return self._publisher
+
+    def check_ready(self) -> str | None:
+        return self._relay.trouble

@@ -1,0 +1,136 @@
+"""The relay: from a service's outbox to Kafka, in order, and off the outbox once acknowledged.
+
+One process leads (a session's advisory lock), the others wait for it to go. It always reads the
+outbox from its lowest position: a transaction that commits late is found like any other, which
+reading past a remembered position would miss. A crash between Kafka's acknowledgement and the
+deletion sends an event again: consumers tell it by its id.
+"""
+
+import logging
+import threading
+import time
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+from prometheus_client import Counter, Gauge
+from sqlalchemy import Connection, Engine, delete, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from backbone.backoff import Backoff
+from backbone.events import envelope, topics
+from backbone.events.tables import outbox
+from backbone.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000
+# Another process's commit does not wake this one: it is polled, more slowly while nothing comes.
+POLL_SECONDS = (0.005, 0.2)
+ELECTION_SECONDS = 0.5
+RETRY_SECONDS = (0.2, 5.0)
+
+PUBLISHED = Counter("outbox_published_total", "Events that Kafka acknowledged.")
+OLDEST = Gauge("outbox_oldest_seconds", "Age of the oldest event that Kafka has not acknowledged.")
+
+_LOCK = text("SELECT pg_try_advisory_lock(hashtext('backbone.outbox'), hashtext(current_schema()))")
+
+
+class Relay:
+    """Runs on a thread of its own until `stop`."""
+
+    def __init__(self, engine: Engine, settings: KafkaSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        # Why nothing is being published just now; None while all is well.
+        self.trouble: str | None = None
+
+    def wake(self) -> None:
+        """There is something to send: called after a commit of this process."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """What is committed is sent by the next start, or by another process."""
+        self._stopping.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Leads or waits to lead, until stopped; outages are retried, with backoff."""
+        backoff = Backoff(*RETRY_SECONDS)
+        while not self._stopping.is_set():
+            try:
+                self._lead_once()
+                backoff.reset()
+            except (SQLAlchemyError, KafkaError) as error:
+                self.trouble = f"the outbox cannot be relayed ({type(error).__name__})"
+                log.warning("%s; again in %.1f s", self.trouble, backoff.seconds)
+                backoff.wait(self._stopping)
+
+    def _lead_once(self) -> None:
+        with self._engine.connect() as pooled:
+            connection = pooled.execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                # A lost acknowledgement costs a second sending, so a commit need not wait for disk.
+                connection.execute(text("SET synchronous_commit = off"))
+                if connection.execute(_LOCK).scalar():
+                    self._lead(connection)
+                else:
+                    self.trouble = None
+                    self._stopping.wait(ELECTION_SECONDS)
+            finally:
+                # The lock and the setting belong to the session: it does not go back to the pool.
+                connection.invalidate()
+
+    def _lead(self, connection: Connection) -> None:
+        producer = KafkaProducer(
+            **topics.client_options(self._settings),
+            client_id="backbone-relay",
+            acks="all",
+            enable_idempotence=True,
+            batch_size=256 * 1024,
+            delivery_timeout_ms=30_000,
+            request_timeout_ms=10_000,
+            max_block_ms=10_000,
+        )
+        pause = POLL_SECONDS[0]
+        try:
+            while not self._stopping.is_set():
+                self._wake.clear()
+                sent = self._relay_batch(connection, producer)
+                self.trouble = None
+                if sent:
+                    pause = POLL_SECONDS[0]
+                else:
+                    self._wake.wait(pause)
+                    pause = min(pause * 2, POLL_SECONDS[1])
+        finally:
+            producer.close(timeout=1)
+
+    def _relay_batch(self, connection: Connection, producer: KafkaProducer) -> int:
+        rows = connection.execute(select(outbox).order_by(outbox.c.position).limit(BATCH)).all()
+        if not rows:
+            OLDEST.set(0)
+            return 0
+        OLDEST.set(max(0.0, time.time() - rows[0].create_time.timestamp()))
+        futures = [
+            producer.send(
+                row.topic,
+                key=row.key.encode(),
+                value=bytes(row.data),
+                headers=envelope.headers(row.attributes),
+            )
+            for row in rows
+        ]
+        producer.flush(timeout=30)
+        acknowledged = [
+            row.position
+            for row, future in zip(rows, futures, strict=True)
+            if future.is_done and future.succeeded()
+        ]
+        connection.execute(delete(outbox).where(outbox.c.position == func.any(acknowledged)))
+        PUBLISHED.inc(len(acknowledged))
+        for future in futures:
+            # The first failure ends this leadership: a new producer starts from what is left.
+            future.get(timeout=0)
+        return len(rows)

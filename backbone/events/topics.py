@@ -1,0 +1,122 @@
+"""Topics, derived from the contracts, and what Kafka must be told about them.
+
+``administration.<area>.v1.<Entity>`` is read by the backbone's services;
+``public.<area>.v1.<Entity>`` holds a copy of the public events, for partners.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from administration.options.v1 import options_pb2
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    KafkaAdminClient,
+    NewTopic,
+    ResourcePattern,
+    ResourceType,
+)
+
+from backbone import contracts
+from backbone.contracts import Descriptor
+from backbone.settings import KafkaSettings
+
+PUBLIC = "public."
+
+
+def internal(of: Descriptor) -> str:
+    """The topic that the services read `of`'s events from."""
+    package = of.full_name.rpartition(".")[0]
+    return f"{package}.{contracts.event(of).entity}"
+
+
+def topics_of(of: Descriptor) -> list[str]:
+    """Every topic that an event goes to."""
+    topic = internal(of)
+    if contracts.event(of).visibility != options_pb2.VISIBILITY_PUBLIC:
+        return [topic]
+    return [topic, PUBLIC + topic.removeprefix("administration.")]
+
+
+def all_topics() -> list[str]:
+    """Every topic that the contracts derive."""
+    names = {
+        topic
+        for area in contracts.SERVICES
+        for of in contracts.events(area)
+        for topic in topics_of(of)
+    }
+    return sorted(names)
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """What every Kafka client of the services is made with."""
+    return {
+        "bootstrap_servers": settings.bootstrap,
+        "security_protocol": settings.security_protocol,
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": settings.username,
+        "sasl_plain_password": settings.password.get_secret_value(),
+        **({"ssl_cafile": str(settings.cafile)} if settings.cafile else {}),
+    }
+
+
+def apply(settings: KafkaSettings) -> Iterator[str]:
+    """Creates the topics that are missing, and tells each one it created."""
+    admin = KafkaAdminClient(**client_options(settings))
+    try:
+        existing = set(admin.list_topics())
+        missing = [name for name in all_topics() if name not in existing]
+        if missing:
+            admin.create_topics(
+                [
+                    NewTopic(
+                        name=name,
+                        num_partitions=settings.partitions,
+                        replication_factor=settings.replication,
+                    )
+                    for name in missing
+                ]
+            )
+        yield from missing
+    finally:
+        admin.close()
+
+
+def grant(settings: KafkaSettings, client_id: str, topic: str) -> None:
+    """Lets a partner's client read a public topic, with consumer groups named `<client>.…`.
+
+    Raises:
+        ValueError: the topic is not one that partners can be granted.
+    """
+    if topic not in all_topics() or not topic.startswith(PUBLIC):
+        public = ", ".join(name for name in all_topics() if name.startswith(PUBLIC))
+        raise ValueError(f"{topic} cannot be granted; public topics: {public}")
+    admin = KafkaAdminClient(**client_options(settings))
+    try:
+        admin.create_acls(_acls(client_id, topic))
+    finally:
+        admin.close()
+
+
+def _acls(client_id: str, topic: str) -> list[ACL]:
+    literal, prefixed = ACLResourcePatternType.LITERAL, ACLResourcePatternType.PREFIXED
+    topic_pattern = ResourcePattern(ResourceType.TOPIC, topic, literal)
+    group_pattern = ResourcePattern(ResourceType.GROUP, f"{client_id}.", prefixed)
+    rules = [
+        (ACLOperation.READ, topic_pattern),
+        (ACLOperation.DESCRIBE, topic_pattern),
+        (ACLOperation.READ, group_pattern),
+    ]
+    return [
+        ACL(
+            principal=f"User:{client_id}",
+            host="*",
+            operation=operation,
+            permission_type=ACLPermissionType.ALLOW,
+            resource_pattern=pattern,
+        )
+        for operation, pattern in rules
+    ]

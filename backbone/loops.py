@@ -1,0 +1,63 @@
+"""Background work: ``@loop(every=0.2)`` on a method that does one step and tells if more waits."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from nameko.extensions import Entrypoint
+
+from backbone.backoff import Backoff
+
+log = logging.getLogger(__name__)
+
+MAX_BACKOFF_SECONDS = 30.0
+
+
+class Loop(Entrypoint):  # type: ignore[misc]
+    """Calls the method again at once while it returns true, else after `every` seconds.
+
+    A step that raises is logged and tried again, with backoff: what it left in the database is
+    what it will find.
+    """
+
+    def __init__(self, every: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.every = every
+        self._stopping = threading.Event()
+        self._quiet = threading.Event()
+
+    def start(self) -> None:
+        self.container.spawn_managed_thread(self._run, identifier=self.method_name)
+
+    def stop(self) -> None:
+        """Returns once the step at hand has ended."""
+        self._stopping.set()
+        self._quiet.wait()
+
+    def kill(self) -> None:
+        self._stopping.set()
+
+    def _run(self) -> None:
+        backoff = Backoff(self.every, MAX_BACKOFF_SECONDS)
+        while not self._stopping.is_set():
+            more = False
+            try:
+                with self.container.worker(self, {}) as method:
+                    more = bool(method())
+                backoff.reset()
+            except Exception:
+                log.exception("%s failed; again in %.1f s", self.method_name, backoff.seconds)
+                backoff.wait(self._stopping)
+                continue
+            if not more:
+                self._stopping.wait(self.every)
+        self._quiet.set()
+
+
+Method = TypeVar("Method", bound=Callable[..., bool])
+
+
+def loop(*, every: float) -> Callable[[Method], Method]:
+    """Decorates a method that does one step of background work, at most every `every` seconds."""
+    return Loop.decorator(every=every)  # type: ignore[no-any-return]

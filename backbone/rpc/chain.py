@@ -1,0 +1,157 @@
+"""The chain of every call: deadline, token, access rule, field rules, trace and metrics, errors.
+
+One place for all services: a method begins with a caller who may call it and a request that its
+contract allows, and ends in a response or in a status that the error table made.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from opentelemetry import context as otel
+from opentelemetry import trace
+from prometheus_client import Histogram
+
+from backbone import contracts, errors, telemetry
+from backbone.errors import DomainError, Forbidden, Unauthenticated
+from backbone.rpc.call import Call
+from backbone.tokens import Caller, TokenVerifier
+from backbone.validation import validate
+
+log = logging.getLogger(__name__)
+
+# Semantic conventions of OpenTelemetry name it rpc.server.call.duration.
+DURATION = Histogram(
+    "rpc_server_call_duration_seconds",
+    "Time to serve a gRPC call, by method and status.",
+    ["rpc_method", "rpc_response_status_code"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+
+class Chain:
+    """The chain for one rpc; `served` runs it around a call.
+
+    Raises:
+        ContractError: the rpc has no access rule.
+    """
+
+    def __init__(
+        self, method: MethodDescriptor, verifier: TokenVerifier, stopping: Callable[[], bool]
+    ) -> None:
+        rule = contracts.access_rule(method)
+        self.public = rule.public
+        self.roles = frozenset(rule.roles)
+        self.path = contracts.path(method)[1:]
+        self.client_streaming = bool(method.client_streaming)
+        self.verifier = verifier
+        self.stopping = stopping
+        self.attributes = {"rpc.system.name": "grpc", "rpc.method": self.path}
+        self._ok = DURATION.labels(self.path, "OK")
+
+    def served(self, request: Any, context: grpc.ServicerContext) -> "_Served":
+        return _Served(self, request, context)
+
+    def authenticate(self, authorization: str | None) -> Caller | None:
+        """The caller that the `authorization` metadata names, if the access rule admits it.
+
+        Raises:
+            Unauthenticated: no valid token. Forbidden: none of the roles.
+        """
+        if self.public:
+            return None
+        if not authorization:
+            raise Unauthenticated("A bearer token is required.", reason="TOKEN_MISSING")
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthenticated("The authorization scheme must be Bearer.")
+        caller = self.verifier.verify(token)
+        if not self.roles & caller.roles:
+            raise Forbidden(f"This needs one of the roles: {', '.join(sorted(self.roles))}.")
+        return caller
+
+    def observe(self, code: str, seconds: float) -> None:
+        (self._ok if code == "OK" else DURATION.labels(self.path, code)).observe(seconds)
+
+
+class _Served:
+    """One call in the chain. Entering gives the `Call` and the checked request.
+
+    Any error inside becomes the call's status; nothing but grpc's own abort leaves it.
+    """
+
+    __slots__ = ("chain", "context", "otel_token", "request", "span", "started")
+
+    def __init__(self, chain: Chain, request: Any, context: grpc.ServicerContext) -> None:
+        self.chain, self.request, self.context = chain, request, context
+
+    def __enter__(self) -> tuple[Call, Any]:
+        self.started = time.perf_counter()
+        chain, context = self.chain, self.context
+        authorization = parent = None
+        for key, value in context.invocation_metadata():
+            if key == "authorization":
+                authorization = value
+            elif key == "traceparent":
+                parent = value
+        self.span = telemetry.tracer.start_span(
+            chain.path,
+            context=telemetry.parent(str(parent) if parent else None),
+            kind=trace.SpanKind.SERVER,
+            attributes=chain.attributes,
+        )
+        self.otel_token = otel.attach(trace.set_span_in_context(self.span))
+        try:
+            call = Call(
+                chain.authenticate(str(authorization) if authorization else None),
+                context,
+                chain.stopping,
+            )
+            call.enter()
+            if chain.client_streaming:
+                return call, _validated(self.request)
+            validate(self.request)
+        except Exception as error:
+            self._end(error)
+            raise
+        return call, self.request
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        code = self._code(error)
+        trace_id = telemetry.trace_id()
+        if code == "INTERNAL":
+            log.error("%s failed", self.chain.path, exc_info=error)
+            self.span.set_status(trace.StatusCode.ERROR)
+        self.span.set_attribute("rpc.response.status_code", code)
+        self.span.end()
+        otel.detach(self.otel_token)
+        self.chain.observe(code, time.perf_counter() - self.started)
+        if error is not None and not isinstance(error, GeneratorExit):
+            self.context.abort_with_status(errors.to_grpc(error, trace_id))
+
+    def _code(self, error: BaseException | None) -> str:
+        if error is None:
+            return "OK"
+        if isinstance(error, DomainError):
+            return error.code.name
+        # What breaks because the caller has left is no fault of the service.
+        gone = isinstance(error, GeneratorExit) or not self.context.is_active()
+        return "CANCELLED" if gone else "INTERNAL"
+
+
+def _validated(requests: Iterator[Any]) -> Iterator[Any]:
+    for request in requests:
+        validate(request)
+        yield request

@@ -1,0 +1,75 @@
+"""``backbone serve NAME``: one service in one process, from its first check to its last flush."""
+
+import importlib
+import logging
+import os
+import signal
+import threading
+
+from backbone import ops, telemetry
+from backbone.container import NativeContainer
+from backbone.settings import ServerSettings, TelemetrySettings, load
+
+log = logging.getLogger(__name__)
+
+
+def service_class(name: str) -> type:
+    """The nameko class of ``services/<name>/service.py``.
+
+    Raises:
+        LookupError: no such service.
+    """
+    try:
+        module = importlib.import_module(f"services.{name}.service")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("services"):
+            raise LookupError(f"no service is called `{name}`") from error
+        raise
+    for item in vars(module).values():
+        if isinstance(item, type) and getattr(item, "name", None) == name:
+            return item
+    raise LookupError(f"services/{name}/service.py has no class whose `name` is `{name}`")
+
+
+def run(name: str) -> int:
+    """Serves until SIGTERM or SIGINT; returns the process's exit code.
+
+    0 after a graceful stop, 1 when a part of the service failed.
+    """
+    settings = load(ServerSettings)
+    provider = telemetry.setup(name, load(TelemetrySettings))
+    container = NativeContainer(service_class(name), {"stop_timeout": settings.stop_timeout})
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+
+    code = 0
+    try:
+        container.start()
+        server = ops.serve(container, settings.ops_listen)
+        log.info("%s is up", name)
+        while not asked.is_set() and not container.wait(0.2):
+            pass
+        _bound(settings.stop_timeout * 2)
+        log.info("%s is stopping", name)
+        server.shutdown()
+        container.stop()
+        log.info("%s has stopped", name)
+    except Exception:
+        log.critical("%s failed", name, exc_info=True)
+        _bound(5.0)
+        code = 1
+    provider.shutdown()
+    return code
+
+
+def _bound(seconds: float) -> None:
+    """However a stop goes wrong, the process ends: a supervisor waits for it."""
+
+    def expire() -> None:
+        log.critical("not stopped within %.0f s: leaving", seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, expire)
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,88 @@
+"""Traces (OpenTelemetry, OTLP over HTTP), metrics (Prometheus) and logs (JSON lines).
+
+Spans and logs carry identifiers, never a token, a name, an address or anything a person typed.
+"""
+
+import logging
+import sys
+from typing import Any
+
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from pythonjsonlogger.json import JsonFormatter
+
+from backbone.settings import TelemetrySettings
+
+tracer = trace.get_tracer("backbone")
+_propagator = TraceContextTextMapPropagator()
+
+
+class _TraceIds(logging.Filter):
+    """Puts the current trace and span on every line, so that a log leads to its trace."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if context := current_span_context():
+            record.trace_id = trace.format_trace_id(context.trace_id)
+            record.span_id = trace.format_span_id(context.span_id)
+        return True
+
+
+def setup(service: str, settings: TelemetrySettings) -> TracerProvider:
+    """Configures the process: JSON logs on standard error, traces to the collector.
+
+    Returns the provider; shut it down last, to flush what is buffered.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        JsonFormatter(
+            ["asctime", "levelname", "name", "message", "trace_id", "span_id"],
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+            static_fields={"service": service},
+            defaults={"trace_id": None, "span_id": None},
+        )
+    )
+    handler.addFilter(_TraceIds())
+    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    # These tell every connection; only their warnings help an operator.
+    for noisy in ("kafka", "urllib3", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": service, "service.namespace": "administration"}),
+        sampler=ParentBased(TraceIdRatioBased(settings.trace_ratio)),
+    )
+    if settings.otlp_endpoint:
+        exporter = OTLPSpanExporter(f"{settings.otlp_endpoint.rstrip('/')}/v1/traces", timeout=5)
+        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
+    trace.set_tracer_provider(provider)
+    propagate.set_global_textmap(_propagator)
+    return provider
+
+
+def current_span_context() -> trace.SpanContext | None:
+    context = trace.get_current_span().get_span_context()
+    return context if context.is_valid else None
+
+
+def trace_id() -> str:
+    """The current trace's id in hexadecimal, or an empty string."""
+    context = current_span_context()
+    return trace.format_trace_id(context.trace_id) if context else ""
+
+
+def traceparent() -> str:
+    """The current span as a W3C ``traceparent``, or an empty string."""
+    carrier: dict[str, Any] = {}
+    _propagator.inject(carrier)
+    return str(carrier.get("traceparent", ""))
+
+
+def parent(traceparent: str | None) -> Context | None:
+    """The context that a received ``traceparent`` names; None when there is none."""
+    return _propagator.extract({"traceparent": traceparent}) if traceparent else None

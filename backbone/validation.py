@@ -1,0 +1,115 @@
+"""Field rules of the contracts (``administration.options.v1.rules``), compiled once per message.
+
+Why not a library: ADR 3. The vocabulary is JSON Schema's; an empty value passes every rule but
+`required`, as proto3 cannot tell an empty string from an absent one.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from administration.options.v1 import options_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from backbone.errors import FieldViolation, InvalidInput
+
+Check = Callable[[Any, str], Iterator[FieldViolation]]
+
+
+def validate(message: Message) -> None:
+    """Checks a message, and the messages within it, against the rules of its contract.
+
+    Raises:
+        InvalidInput: with every field at fault, by its path.
+    """
+    checks = _checks(message.DESCRIPTOR)
+    if not checks:
+        return
+    violations = [item for check in checks for item in check(message, "")]
+    if violations:
+        first = violations[0]
+        raise InvalidInput(f"{first.field}: {first.description}", fields=violations)
+
+
+@cache
+def _checks(descriptor: Descriptor) -> tuple[Check, ...]:
+    return tuple(_compile(descriptor, frozenset()))
+
+
+def _compile(descriptor: Descriptor, above: frozenset[str]) -> Iterator[Check]:
+    for field in descriptor.fields:
+        options = field.GetOptions()
+        if options.HasExtension(options_pb2.rules):
+            yield _rules(field, options.Extensions[options_pb2.rules])
+        nested = field.message_type
+        if nested is not None and nested.full_name not in above | {descriptor.full_name}:
+            inner = tuple(_compile(nested, above | {descriptor.full_name}))
+            if inner:
+                yield _within(field, inner)
+
+
+def _within(field: FieldDescriptor, checks: tuple[Check, ...]) -> Check:
+    name, repeated = field.name, field.is_repeated
+
+    def check(message: Any, prefix: str) -> Iterator[FieldViolation]:
+        if repeated:
+            for index, item in enumerate(getattr(message, name)):
+                for inner in checks:
+                    yield from inner(item, f"{prefix}{name}[{index}].")
+        elif message.HasField(name):
+            for inner in checks:
+                yield from inner(getattr(message, name), f"{prefix}{name}.")
+
+    return check
+
+
+def _rules(field: FieldDescriptor, rules: options_pb2.FieldRules) -> Check:
+    name = field.name
+    tests = list(_value_tests(rules))
+    required, max_items, repeated = rules.required, rules.max_items, field.is_repeated
+    presence = field.message_type is not None and not repeated
+
+    def check(message: Any, prefix: str) -> Iterator[FieldViolation]:
+        value = getattr(message, name)
+        if not message.HasField(name) if presence else not value:
+            if required:
+                yield FieldViolation(prefix + name, "REQUIRED", "is required")
+                return
+            if value != 0 or presence:
+                return
+        if max_items and len(value) > max_items:
+            yield FieldViolation(prefix + name, "MAX_ITEMS", f"has more than {max_items} items")
+        for item in value if repeated else (value,):
+            for test, reason, description in tests:
+                if not test(item):
+                    yield FieldViolation(prefix + name, reason, description)
+
+    return check
+
+
+def _value_tests(
+    rules: options_pb2.FieldRules,
+) -> Iterator[tuple[Callable[[Any], bool], str, str]]:
+    if limit := rules.max_length:
+        yield lambda value: len(value) <= limit, "MAX_LENGTH", f"is longer than {limit}"
+    if rules.pattern:
+        match = re.compile(rules.pattern, re.ASCII).fullmatch
+        yield lambda value: match(value) is not None, "PATTERN", f"must match {rules.pattern}"
+    if rules.uuid:
+        yield _is_uuid, "UUID", "must be a UUID (RFC 9562)"
+    if rules.HasField("minimum"):
+        low = rules.minimum
+        yield lambda value: value >= low, "MINIMUM", f"must be at least {low}"
+    if rules.HasField("maximum"):
+        high = rules.maximum
+        yield lambda value: value <= high, "MAXIMUM", f"must be at most {high}"
+
+
+def _is_uuid(value: str) -> bool:
+    try:
+        return str(uuid.UUID(value)) == value.lower()
+    except ValueError:
+        return False

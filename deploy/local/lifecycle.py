@@ -1,0 +1,241 @@
+"""Bringing the stack up, taking it down, and handling one component of it."""
+
+import concurrent.futures
+import contextlib
+import fcntl
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from deploy.local import keycloak, stack
+from deploy.local.component import Component
+from deploy.local.components import components
+from deploy.local.errors import StackError
+from deploy.local.install import install, tail
+from deploy.local.paths import DATA, RUN, SECRETS, STACK
+from deploy.local.probes import wait_for
+from deploy.local.programs import check_prerequisites
+from deploy.local.site import load_site, refuse_busy_ports
+from deploy.local.supervision import STOPPED, Supervisor, log_path, sweep
+
+Say = Callable[[str], None]
+CRASH_LOOP = 15.0  # seconds after which a component that keeps ending is given up
+REMINDER = 15.0  # seconds between two lines about a component that is waited for
+
+
+def quiet(_: str) -> None:
+    """Tell nothing."""
+
+
+def up(services: bool = True, say: Say = quiet) -> stack.Stack:
+    """Have everything installed, running and healthy; then the stack, as `.local/stack.json` has it.
+
+    With `services=False`, what the services stand on only. On a running stack, nothing that is healthy is touched.
+    StackError says what failed and how to mend it; what runs by then is left running, for the next `up` or `down`.
+    """
+    check_prerequisites()
+    with _alone(say):
+        site = load_site()
+        supervisor = Supervisor()
+        table = components(site)
+        wanted = [each for each in table if services or not each.service]
+        if not supervisor.running():
+            refuse_busy_ports(site, (port for each in wanted for port in each.ports))
+        supervisor.apply(table)
+        if _already_up(supervisor, wanted):
+            say("already running")
+        else:
+            _bring_up(supervisor, wanted, say)
+        if keycloak.realm_is_stale(site):
+            say("the realm as code changed since it was imported: `make reset` takes the new one")
+        return _record(supervisor)
+
+
+def down(say: Say = quiet) -> None:
+    """Stop everything, services first, and leave no process behind. What is installed and stored stays."""
+    with _alone(say):
+        supervisor = Supervisor()
+        if supervisor.running():
+            running = {
+                name for name, (state, _) in supervisor.states().items() if state not in STOPPED
+            }
+            for wave in _waves(components(load_site())):
+                names = [each.name for each in wave if each.name in running]
+                if names:
+                    say("stopping " + ", ".join(names))
+                with concurrent.futures.ThreadPoolExecutor() as together:
+                    # Each thread its own connection: one is not to be shared.
+                    list(together.map(lambda name: Supervisor().stop(name), names))
+            supervisor.shutdown()
+        for pid in sweep():
+            say(f"ended process {pid}, left by a supervisor that was killed")
+        STACK.unlink(missing_ok=True)
+
+
+def reset(say: Say = quiet) -> None:
+    """`down`, and forget the data and the secrets. Installed programs stay."""
+    down(say)
+    with _alone(say):
+        if DATA.exists():
+            shutil.rmtree(DATA)
+        SECRETS.unlink(missing_ok=True)
+        keycloak.IMPORT.unlink(missing_ok=True)
+
+
+def start(name: str) -> None:
+    """Start one component of a running stack, and wait until it is healthy."""
+    _start(_component(name), quiet)
+    _record(Supervisor())
+
+
+def stop(name: str) -> None:
+    """Stop one component, and wait until it has stopped. It stays stopped until `start` or `up`."""
+    Supervisor().stop(_component(name).name)
+
+
+def restart(name: str) -> None:
+    """Stop one component, start it, and wait until it is healthy."""
+    stop(name)
+    start(name)
+
+
+def wait_healthy(name: str) -> None:
+    """Wait until a component is healthy: after its process was killed, say."""
+    _wait(_component(name), quiet)
+
+
+def pid(name: str) -> int:
+    """The process id of a running component; StackError when it does not run."""
+    state, number = Supervisor().states()[_component(name).name]
+    if not number:
+        raise StackError(f"{name} is not running ({state})", f"deploy.local.start({name!r})")
+    return number
+
+
+def status() -> Iterator[tuple[str, str, int, str | None]]:
+    """For each component: name, supervisor's state, process id, and what its health check misses (None: nothing)."""
+    supervisor = Supervisor()
+    states = supervisor.states() if supervisor.running() else {}
+    for each in components(load_site()):
+        if each.command:
+            state, number = states.get(each.name, ("STOPPED", 0))
+            yield each.name, state, number, each.healthy() if number else "not running"
+
+
+def _bring_up(supervisor: Supervisor, wanted: list[Component], say: Say) -> None:
+    """Each component as soon as those it comes after are healthy; the first failure is the one raised."""
+    given_up = threading.Event()
+    futures: dict[str, concurrent.futures.Future[None]] = {}
+    # A thread for each, so that one which waits for another never keeps it from running.
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(wanted)) as pool:
+        for each in wanted:
+            needs = [futures[name] for name in each.after if name in futures]
+            futures[each.name] = pool.submit(_bring_one, each, needs, given_up, say)
+        for future in concurrent.futures.as_completed(futures.values()):
+            if future.exception() and not given_up.is_set():
+                given_up.set()
+                failure = future.exception()
+    if given_up.is_set():
+        assert failure is not None
+        raise failure
+
+
+def _bring_one(
+    component: Component,
+    needs: list[concurrent.futures.Future[None]],
+    given_up: threading.Event,
+    say: Say,
+) -> None:
+    if component.program:
+        install(component.program, partial(_unless, given_up, say))
+    for need in needs:
+        need.result()
+    component.prepare()
+    _start(component, say)
+    component.provision()
+
+
+def _unless(given_up: threading.Event, say: Say, words: str) -> None:
+    if given_up.is_set():
+        raise StackError("given up", "see above")
+    say(words)
+
+
+def _start(component: Component, say: Say) -> None:
+    began = time.monotonic()
+    if component.command:
+        Supervisor().start(component.name)
+    _wait(component, say)
+    say(f"{component.name}: ready in {time.monotonic() - began:.1f} s")
+
+
+def _wait(component: Component, say: Say) -> None:
+    """Until the component is healthy; StackError with the end of its log when it is not in time, or keeps ending."""
+    supervisor = Supervisor()
+    told = 0.0
+
+    def still(answer: str, waited: float) -> None:
+        nonlocal told
+        if component.command and waited > CRASH_LOOP:
+            state, _ = supervisor.states()[component.name]
+            if state in ("BACKOFF", "FATAL"):
+                raise TimeoutError(f"it keeps ending; {answer}")
+        if waited - told > REMINDER:
+            told = waited
+            say(f"{component.name}: waiting ({waited:.0f} s): {answer[:120]}")
+
+    try:
+        wait_for(component.healthy, component.patience, still)
+    except TimeoutError as late:
+        log = log_path(component.name)
+        raise StackError(
+            f"{component.name} is not healthy: {late}\n{tail(log)}",
+            f"see {log}; mend it, then run the same again (`make reset` starts from nothing)",
+        ) from late
+
+
+def _already_up(supervisor: Supervisor, wanted: list[Component]) -> bool:
+    states = supervisor.states()
+    programs = [each for each in wanted if each.command]
+    if any(states[each.name][0] != "RUNNING" for each in programs):
+        return False
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(programs)) as together:
+        return all(answer is None for answer in together.map(lambda each: each.healthy(), programs))
+
+
+def _waves(table: list[Component]) -> list[list[Component]]:
+    """The components in the order in which they may stop: each wave needs only what stops later."""
+    depth: dict[str, int] = {}
+    for each in table:
+        depth[each.name] = 1 + max((depth[name] for name in each.after), default=0)
+    levels = sorted(set(depth.values()), reverse=True)
+    return [[each for each in table if depth[each.name] == level] for level in levels]
+
+
+def _component(name: str) -> Component:
+    table = {each.name: each for each in components(load_site()) if each.command}
+    if name not in table:
+        raise StackError(f"no component is called {name!r}", "one of: " + ", ".join(table))
+    return table[name]
+
+
+def _record(supervisor: Supervisor) -> stack.Stack:
+    processes = {name: number for name, (_, number) in supervisor.states().items() if number}
+    described = stack.describe(load_site(), processes)
+    stack.save(described)
+    return described
+
+
+@contextlib.contextmanager
+def _alone(say: Say) -> Iterator[None]:
+    """Nobody else brings this stack up or down meanwhile; who comes second waits."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    with (RUN / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another `up` or `down` of this stack")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

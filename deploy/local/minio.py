@@ -1,0 +1,75 @@
+"""MinIO: the object store, with a key of its own so that server-side encryption works, and a user for `documents`."""
+
+import json
+
+from minio import MinioAdmin
+from minio.credentials import StaticProvider
+from urllib3 import PoolManager, Timeout
+
+from deploy.local.paths import DATA
+from deploy.local.programs import MINIO
+from deploy.local.site import Site
+
+ROOT_USER = "operator"
+USER = "documents"
+BUCKET = "documents"
+FOLDER = DATA / "minio"
+
+# Everything on its own bucket but what would undo the vault: lifting a governance lock, dropping the bucket.
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:*"],
+            "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"],
+        },
+        {
+            "Effect": "Deny",
+            "Action": ["s3:BypassGovernanceRetention", "s3:DeleteBucket", "s3:ForceDeleteBucket"],
+            "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"],
+        },
+    ],
+}
+
+
+def command(site: Site) -> tuple[str, ...]:
+    """The server, in the foreground, on loopback only."""
+    return (
+        str(MINIO.home / "minio"),
+        "server",
+        "--quiet",
+        "--address",
+        site.address("minio"),
+        str(FOLDER),
+    )
+
+
+def environment(site: Site) -> dict[str, str]:
+    """The root account and the encryption key; no console, no call home."""
+    return {
+        "MINIO_ROOT_USER": ROOT_USER,
+        "MINIO_ROOT_PASSWORD": site.secrets["minio_root"],
+        "MINIO_KMS_SECRET_KEY": site.secrets["minio_kms"],
+        "MINIO_BROWSER": "off",
+        "MINIO_UPDATE": "off",
+    }
+
+
+def prepare() -> None:
+    """Make the folder of the objects."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+
+
+def provision(site: Site) -> None:
+    """The user of the documents service, allowed its bucket and nothing else. The service makes the bucket."""
+    admin = MinioAdmin(
+        endpoint=site.address("minio"),
+        credentials=StaticProvider(ROOT_USER, site.secrets["minio_root"]),
+        secure=False,
+        http_client=PoolManager(timeout=Timeout(10), retries=3),
+    )
+    admin.policy_add(USER, policy=POLICY)
+    admin.user_add(USER, site.secrets["minio_documents"])
+    if "policyName" not in json.loads(admin.user_info(USER)):  # attaching it twice is an error
+        admin.attach_policy([USER], user=USER)

@@ -1,0 +1,95 @@
+"""The services of the backbone: their environment, and what is done before they start."""
+
+import concurrent.futures
+import os
+import subprocess
+from pathlib import Path
+
+from deploy.local import kafka, minio, postgres
+from deploy.local.errors import StackError
+from deploy.local.install import tail
+from deploy.local.paths import LOCAL, LOG, ROOT
+from deploy.local.site import HOST, Site
+
+BACKBONE = LOCAL / "venv" / "bin" / "backbone"
+SERVICES = ("identity", "documents", "notifications")
+GATEWAY = "gateway"
+
+
+def environment(site: Site, name: str) -> dict[str, str]:
+    """Everything that `backbone serve NAME` reads."""
+    common = {
+        "BACKBONE_KAFKA_BOOTSTRAP": site.address("kafka"),
+        "BACKBONE_KAFKA_USERNAME": kafka.USER,
+        "BACKBONE_KAFKA_PASSWORD": site.secrets["kafka"],
+        "BACKBONE_ISSUER": site.issuer,
+        "BACKBONE_CLIENT_ID": name,
+        "BACKBONE_CLIENT_SECRET": site.secrets[f"client_{name}"],
+        "BACKBONE_OPS_LISTEN": site.address(f"{name}_ops"),
+        **{f"BACKBONE_{other.upper()}_ADDRESS": site.address(other) for other in SERVICES},
+        "BACKBONE_OTLP_ENDPOINT": site.url("collector"),
+    }
+    if name == GATEWAY:
+        return common | {
+            "BACKBONE_HTTP_LISTEN": site.address(GATEWAY),
+            "BACKBONE_CORS_ORIGINS": site.url(GATEWAY),
+        }
+    own = {
+        "BACKBONE_GRPC_LISTEN": site.address(name),
+        "BACKBONE_DATABASE_URL": postgres.service_url(site, name),
+    }
+    if name == "documents":
+        own |= {
+            "BACKBONE_STORAGE_ENDPOINT": site.address("minio"),
+            "BACKBONE_STORAGE_ACCESS_KEY": minio.USER,
+            "BACKBONE_STORAGE_SECRET_KEY": site.secrets["minio_documents"],
+            "BACKBONE_STORAGE_BUCKET": minio.BUCKET,
+            "BACKBONE_STORAGE_SECURE": "false",
+        }
+    if name == "notifications":
+        own |= {"BACKBONE_SMTP_HOST": HOST, "BACKBONE_SMTP_PORT": str(site.ports["smtp"])}
+    return common | own
+
+
+def command(name: str) -> tuple[str, ...]:
+    """The service, in the foreground."""
+    return (str(BACKBONE), "serve", name)
+
+
+def prepare(site: Site) -> None:
+    """Bring schemas, topics and grants to what the code expects: every step may be done again."""
+    _check_installed(BACKBONE)
+    with concurrent.futures.ThreadPoolExecutor() as together:
+        steps = [together.submit(_run, site, name, "migrate", name) for name in SERVICES]
+        steps.append(together.submit(_topics, site))
+        for step in steps:
+            step.result()
+
+
+def _topics(site: Site) -> None:
+    _run(site, "identity", "topics", "apply")
+    # The one partner of the demo that was granted something; the other one was not.
+    _run(site, "identity", "topics", "grant", "partner-caf", "public.documents.v1.Document")
+
+
+def _check_installed(backbone: Path) -> None:
+    if not backbone.exists():
+        raise StackError(
+            f"{backbone} is missing",
+            "install the project: `make up` does, or pip install -e '.[local]'",
+        )
+
+
+def _run(site: Site, service: str, *arguments: str) -> None:
+    """Run a command of `backbone` with a service's environment, its words kept in `.local/log/provision.log`."""
+    log_path = LOG / "provision.log"
+    with log_path.open("a") as log:
+        done = subprocess.run(  # noqa: S603 - our own command
+            (str(BACKBONE), *arguments), cwd=ROOT, env=os.environ | environment(site, service), check=False,
+            timeout=120, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    if done.returncode:
+        raise StackError(
+            f"`backbone {' '.join(arguments)}` returned {done.returncode}:\n{tail(log_path)}",
+            f"see {log_path}; mend it, then run the same again",
+        )

@@ -1,0 +1,171 @@
+"""Documents and shares, as the vault stores them, within one transaction."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from administration.documents.v1 import documents_pb2
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    ForeignKey,
+    String,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import UUID, insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from backbone import paging
+from backbone.database import Base
+from backbone.errors import NotFound
+from backbone.tokens import Caller
+
+
+class DocumentRow(Base):
+    __tablename__ = "documents"
+
+    document_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
+    owner_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))
+    name: Mapped[str] = mapped_column(String)
+    media_type: Mapped[str] = mapped_column(String(127))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    create_time: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now()
+    )
+
+    @property
+    def key(self) -> str:
+        """Where the bytes are in the object store."""
+        return str(self.document_id)
+
+    def to_proto(self) -> documents_pb2.Document:
+        message = documents_pb2.Document(
+            document_id=str(self.document_id),
+            owner_id=str(self.owner_id),
+            name=self.name,
+            media_type=self.media_type,
+            size_bytes=self.size_bytes,
+            sha256=self.sha256,
+        )
+        message.create_time.FromDatetime(self.create_time)
+        return message
+
+
+class ShareRow(Base):
+    __tablename__ = "shares"
+
+    share_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
+    document_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(DocumentRow.document_id))
+    administration: Mapped[str] = mapped_column(String(63))
+    purpose: Mapped[str] = mapped_column(String)
+    expire_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    create_time: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now()
+    )
+
+    def to_proto(self) -> documents_pb2.Share:
+        message = documents_pb2.Share(
+            share_id=str(self.share_id),
+            document_id=str(self.document_id),
+            administration=self.administration,
+            purpose=self.purpose,
+        )
+        message.expire_time.FromDatetime(self.expire_time)
+        message.create_time.FromDatetime(self.create_time)
+        return message
+
+
+class Documents:
+    """The vault's rows within one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, row: DocumentRow) -> None:
+        self._session.add(row)
+        self._session.flush()
+
+    def readable(self, document_id: str, caller: Caller) -> DocumentRow:
+        """A document that the caller owns, or that is shared with its administration now.
+
+        Raises:
+            NotFound: it does not exist, or is not the caller's to see.
+        """
+        shared = exists().where(
+            ShareRow.document_id == DocumentRow.document_id,
+            ShareRow.administration == caller.administration,
+            ShareRow.administration != "",
+            ShareRow.expire_time > func.now(),
+        )
+        return self._one(document_id, or_(DocumentRow.owner_id == _uuid(caller.subject), shared))
+
+    def owned(self, document_id: str, caller: Caller) -> DocumentRow:
+        """Raises:
+        NotFound: it does not exist, or is another's.
+        """
+        return self._one(document_id, DocumentRow.owner_id == _uuid(caller.subject))
+
+    def _one(self, document_id: str, condition: ColumnElement[bool]) -> DocumentRow:
+        query = select(DocumentRow).where(DocumentRow.document_id == uuid.UUID(document_id))
+        row = self._session.scalar(query.where(condition))
+        if row is None:
+            raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
+        return row
+
+    def page(
+        self, owner_id: str, page_size: int, page_token: str
+    ) -> tuple[Sequence[DocumentRow], str]:
+        """The owner's documents, newest first, and the token of the next page.
+
+        Raises:
+            InvalidInput: the page token is none of ours.
+        """
+        size = paging.size(page_size)
+        query = (
+            select(DocumentRow)
+            .where(DocumentRow.owner_id == _uuid(owner_id))
+            .order_by(DocumentRow.create_time.desc(), DocumentRow.document_id.desc())
+            .limit(size + 1)
+        )
+        if after := paging.position(page_token, str, str):
+            moment, last = paging.moment(str(after[0])), paging.identifier(str(after[1]))
+            query = query.where(
+                tuple_(DocumentRow.create_time, DocumentRow.document_id) < tuple_(moment, last)
+            )
+        rows = self._session.scalars(query).all()
+        if len(rows) <= size:
+            return rows, ""
+        rows = rows[:size]
+        return rows, paging.token(rows[-1].create_time.isoformat(), str(rows[-1].document_id))
+
+    def share(
+        self, row: DocumentRow, administration: str, purpose: str, expire_time: datetime
+    ) -> ShareRow:
+        """Shares a document, or replaces the purpose and the end of what is shared already."""
+        values = {"purpose": purpose, "expire_time": expire_time}
+        statement = insert(ShareRow).values(
+            share_id=uuid.uuid4(),
+            document_id=row.document_id,
+            administration=administration,
+            **values,
+        )
+        return self._session.scalars(
+            statement.on_conflict_do_update(
+                index_elements=["document_id", "administration"], set_=values
+            ).returning(ShareRow),
+            execution_options={"populate_existing": True},
+        ).one()
+
+
+def _uuid(subject: str) -> uuid.UUID:
+    # Keycloak's subjects are UUIDs; another realm's would own nothing here.
+    try:
+        return uuid.UUID(subject)
+    except ValueError:
+        return uuid.UUID(int=0)

@@ -1,0 +1,87 @@
+"""What a deposit must be: announced, then received exactly as announced."""
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from backbone.errors import Conflict, FieldViolation, InvalidInput, TooLarge
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What the depositor says before sending. 0 and "" mean: not told."""
+
+    name: str
+    media_type: str
+    size_bytes: int = 0
+    sha256: str = ""
+
+
+def clean_name(name: str) -> str:
+    """A file name that is safe to show and to save: NFC, no path, no control character.
+
+    Raises:
+        InvalidInput: nothing is left of it.
+    """
+    base = name.replace("\\", "/").rpartition("/")[2]
+    # Cc, Cf: controls, and the invisible marks that turn `exe.fdp` into `pdf.exe`.
+    kept = (char for char in base if unicodedata.category(char) not in ("Cc", "Cf", "Cs"))
+    cleaned = unicodedata.normalize("NFC", "".join(kept)).strip().strip(".")
+    if not cleaned:
+        raise InvalidInput.field("name", "NAME", "needs a visible character")
+    return cleaned[:255]
+
+
+class Intake:
+    """Counts and hashes what arrives, and refuses what is not what was announced.
+
+    Iterate it once; `size_bytes` and `sha256` are known when it is exhausted.
+    """
+
+    def __init__(self, announced: Announcement, chunks: Iterable[bytes], max_bytes: int) -> None:
+        if announced.size_bytes > max_bytes:
+            raise _too_large(max_bytes)
+        self._announced = announced
+        self._chunks = chunks
+        self._max_bytes = max_bytes
+        self._digest = hashlib.sha256()
+        self.size_bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Raises:
+        TooLarge, InvalidInput: as soon as what arrives cannot be what was announced.
+        Conflict: the upload ended early.
+        """
+        announced = self._announced
+        for chunk in self._chunks:
+            self.size_bytes += len(chunk)
+            if self.size_bytes > self._max_bytes:
+                raise _too_large(self._max_bytes)
+            if announced.size_bytes and self.size_bytes > announced.size_bytes:
+                raise InvalidInput.field(
+                    "size_bytes", "SIZE", f"more than the announced {announced.size_bytes} arrived"
+                )
+            self._digest.update(chunk)
+            yield chunk
+        if not self.size_bytes:
+            raise InvalidInput.field("chunk", "EMPTY", "an empty document cannot be deposited")
+        if announced.size_bytes and self.size_bytes < announced.size_bytes:
+            raise Conflict(
+                f"The upload ended after {self.size_bytes} of {announced.size_bytes} bytes.",
+                reason="TRUNCATED",
+            )
+        if announced.sha256 and announced.sha256 != self.sha256:
+            raise InvalidInput.field(
+                "sha256", "SHA256", "is not the SHA-256 of what arrived; send the document again"
+            )
+
+    @property
+    def sha256(self) -> str:
+        """Lower-case hexadecimal."""
+        return self._digest.hexdigest()
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    description = f"a document holds at most {max_bytes} bytes"
+    return TooLarge(description, fields=[FieldViolation("size_bytes", "TOO_LARGE", description)])

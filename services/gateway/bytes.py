@@ -1,0 +1,62 @@
+"""The rpcs that are carried as bytes, each by a handler of its own."""
+
+from collections.abc import Callable
+
+from administration.options.v1 import options_pb2
+from google.protobuf.descriptor import MethodDescriptor
+
+from backbone.contracts import ContractError
+from services.gateway.backends import Backends
+from services.gateway.content import ContentHandler
+from services.gateway.deposit import DepositHandler
+from services.gateway.deposit import rename as deposit_rename
+from services.gateway.names import json_path
+from services.gateway.path_template import parse
+from services.gateway.routes import Handler, Route
+from services.gateway.settings import GatewaySettings
+
+_Make = Callable[[MethodDescriptor, Backends, GatewaySettings], Handler]
+
+HANDLERS: dict[str, tuple[_Make, Callable[[str], str]]] = {
+    "administration.documents.v1.DocumentsService.DepositDocument": (
+        lambda rpc, backends, settings: DepositHandler(rpc, backends, settings.transfer_timeout),
+        deposit_rename,
+    ),
+    "administration.documents.v1.DocumentsService.ReadContent": (
+        lambda rpc, backends, settings: ContentHandler(
+            rpc, backends, settings.transfer_timeout, settings.call_timeout
+        ),
+        json_path,
+    ),
+}
+
+
+def byte_stream(rpc: MethodDescriptor) -> options_pb2.ByteStream | None:
+    """Where an rpc is served as bytes; None when it is not."""
+    options = rpc.GetOptions()
+    if options.HasExtension(options_pb2.byte_stream):
+        declared: options_pb2.ByteStream = options.Extensions[options_pb2.byte_stream]
+        return declared
+    return None
+
+
+def route(
+    rpc: MethodDescriptor,
+    declared: options_pb2.ByteStream,
+    backends: Backends,
+    settings: GatewaySettings,
+) -> Route:
+    """The route of a byte stream.
+
+    Raises:
+        ContractError: nobody wrote a handler for it.
+    """
+    if rpc.full_name not in HANDLERS:
+        raise ContractError(
+            f"{rpc.full_name} is a byte stream without a handler: write one, and name it in"
+            " services/gateway/bytes.py"
+        )
+    make, rename = HANDLERS[rpc.full_name]
+    return Route(
+        declared.method, parse(declared.path), make(rpc, backends, settings), rename=rename
+    )

@@ -1,0 +1,140 @@
+"""``GET /v1/documents/{document_id}/content``: ReadContent as a response, or a part of one."""
+
+import asyncio
+from typing import Any
+
+import grpc
+from administration.documents.v1 import documents_pb2
+from google.protobuf.descriptor import MethodDescriptor
+
+from backbone.errors import InvalidInput, RangeNotSatisfiable
+from services.gateway.backends import Backends, metadata
+from services.gateway.content_headers import (
+    ByteRange,
+    attachment,
+    byte_range,
+    digest_of,
+    entity_tag,
+    if_range,
+    none_match,
+)
+from services.gateway.exchange import Exchange
+from services.gateway.problems import HttpError
+
+_CONDITIONS = (b"if-none-match", b"range")
+
+
+class UnsatisfiableRange(HttpError, RangeNotSatisfiable):
+    """The range lies past the end; ``Content-Range`` tells the size (RFC 9110, section 15.5.17)."""
+
+
+class ContentHandler:
+    """Answers GET and HEAD: 200, 206, 304 or 416 (RFC 9110, sections 13 and 14).
+
+    A request with conditions or a range asks GetDocument first, under the same access rule, so
+    that they are decided on the document's size and hash. A failure after the response started
+    ends the connection: a short body is never passed off as whole.
+    """
+
+    def __init__(
+        self, rpc: MethodDescriptor, backends: Backends, timeout: float, call_timeout: float
+    ) -> None:
+        self._read = backends.stub(rpc)
+        self._get = backends.stub(rpc.containing_service.methods_by_name["GetDocument"])
+        self._timeout = timeout
+        self._call_timeout = call_timeout
+
+    async def __call__(self, exchange: Exchange, arguments: tuple[str, ...]) -> None:
+        if exchange.query:
+            raise InvalidInput("This resource has no query parameter.", reason="UNKNOWN_PARAMETER")
+        (document_id,) = arguments
+        part: ByteRange | None = None
+        if exchange.method == "HEAD" or any(name in exchange.headers for name in _CONDITIONS):
+            request = documents_pb2.GetDocumentRequest(document_id=document_id)
+            found = await self._get(
+                request, timeout=self._call_timeout, metadata=metadata(exchange)
+            )
+            document = found.document
+            if not _wanted(exchange, document):
+                await exchange.respond(304, _validators(document))
+                return
+            if exchange.method == "HEAD":
+                await exchange.start(200, _headers(document, 0, document.size_bytes))
+                await exchange.end()
+                return
+            part = _part(exchange, document)
+        request = documents_pb2.ReadContentRequest(document_id=document_id)
+        if part is not None:
+            request.offset, request.length = part.offset, part.length
+        call = self._read(request, timeout=self._timeout, metadata=metadata(exchange))
+        leaving = asyncio.ensure_future(exchange.disconnected())
+        leaving.add_done_callback(lambda _: call.cancel())
+        try:
+            await _transfer(exchange, call)
+        finally:
+            call.cancel()
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+
+
+async def _transfer(exchange: Exchange, call: Any) -> None:
+    """Sends the content; returns without an end to it when the service breaks off."""
+    first = await call.read()
+    if first is grpc.aio.EOF or first.WhichOneof("part") != "header":
+        raise TypeError("ReadContent did not begin with a header")
+    header, sent = first.header, 0
+    await exchange.start(
+        206 if header.length != header.document.size_bytes else 200,
+        _headers(header.document, header.offset, header.length),
+    )
+    while (message := await call.read()) is not grpc.aio.EOF:
+        sent += len(message.chunk)
+        await exchange.write(message.chunk)
+    if sent == header.length:
+        await exchange.end()
+
+
+def _wanted(exchange: Exchange, document: Any) -> bool:
+    condition = exchange.headers.get(b"if-none-match")
+    return condition is None or none_match(condition, entity_tag(document.sha256))
+
+
+def _part(exchange: Exchange, document: Any) -> ByteRange | None:
+    """The range to send; None for all of it.
+
+    Raises:
+        UnsatisfiableRange: the range lies past the end.
+    """
+    wanted = exchange.headers.get(b"range")
+    if wanted is None:
+        return None
+    condition = exchange.headers.get(b"if-range")
+    if condition is not None and not if_range(condition, entity_tag(document.sha256)):
+        return None
+    part = byte_range(wanted, document.size_bytes)
+    if part is False:
+        raise UnsatisfiableRange(
+            f"The document has {document.size_bytes} bytes.",
+            [(b"content-range", b"bytes */%d" % document.size_bytes)],
+        )
+    return part if isinstance(part, ByteRange) else None
+
+
+def _validators(document: Any) -> list[tuple[bytes, bytes]]:
+    return [(b"etag", entity_tag(document.sha256)), (b"cache-control", b"private, no-cache")]
+
+
+def _headers(document: Any, offset: int, length: int) -> list[tuple[bytes, bytes]]:
+    size = document.size_bytes
+    headers = [
+        *_validators(document),
+        (b"content-type", document.media_type.encode("ascii")),
+        (b"content-length", b"%d" % length),
+        (b"accept-ranges", b"bytes"),
+        (b"content-disposition", attachment(document.name)),
+        (b"repr-digest", digest_of(document.sha256)),
+    ]
+    if length != size:
+        last = offset + length - 1
+        headers.append((b"content-range", b"bytes %d-%d/%d" % (offset, last, size)))
+    return headers

@@ -1,0 +1,109 @@
+"""``POST /v1/documents``: the body of a request, streamed into DepositDocument."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import orjson
+from administration.documents.v1 import documents_pb2
+from google.protobuf.descriptor import MethodDescriptor
+
+from services.gateway.backends import Backends, metadata
+from services.gateway.content_headers import file_name, media_type, sha256_of_digest
+from services.gateway.exchange import Exchange
+from services.gateway.json_body import refuse_encoded
+from services.gateway.json_encoder import encoder
+from services.gateway.problems import UnsupportedMediaType
+from services.gateway.unary import JSON_HEADERS
+
+CHUNK = 256 * 1024
+# The header that each field of the rpc's first message comes from.
+_HEADER_OF = {
+    "name": "Content-Disposition",
+    "media_type": "Content-Type",
+    "size_bytes": "Content-Length",
+    "sha256": "Content-Digest",
+}
+
+
+def rename(field: str) -> str:
+    """A field of DepositDocument as the HTTP client knows it."""
+    return _HEADER_OF.get(field.removeprefix("header."), field)
+
+
+class DepositHandler:
+    """Streams an upload; answers 201 with the document, and where it is.
+
+    What the service refuses is answered at once, before the upload is over, and the connection
+    closes. An upload that breaks off cancels the call: nothing is stored.
+    """
+
+    def __init__(self, rpc: MethodDescriptor, backends: Backends, timeout: float) -> None:
+        self._stub = backends.stub(rpc)
+        self._timeout = timeout
+        self._encode = encoder(rpc.output_type)
+
+    async def __call__(self, exchange: Exchange, _: tuple[str, ...]) -> None:
+        header = _header(exchange)
+        call = self._stub(timeout=self._timeout, metadata=metadata(exchange))
+        sending = asyncio.ensure_future(_send(call, header, exchange))
+        answering = asyncio.ensure_future(_answer(call))
+        try:
+            await asyncio.wait([sending, answering], return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                # Raises when the client left; a refusal that ended the sending is in `answering`.
+                await sending
+            response = await answering
+        finally:
+            call.cancel()
+            sending.cancel()
+            answering.cancel()
+            await asyncio.gather(sending, answering, return_exceptions=True)
+        document_id = response.document.document_id
+        headers = [*JSON_HEADERS, (b"location", f"/v1/documents/{document_id}".encode("ascii"))]
+        body = orjson.dumps(self._encode(response))
+        await exchange.respond(201, headers, body, close=exchange.unread())
+
+
+def _header(exchange: Exchange) -> Any:
+    refuse_encoded(exchange)
+    headers = exchange.headers
+    kind = media_type(headers.get(b"content-type"))
+    if kind.startswith("multipart/"):
+        raise UnsupportedMediaType("The body has to be the file itself, not a form around it.")
+    announced = headers.get(b"content-length", b"")
+    return documents_pb2.DepositDocumentRequest.Header(
+        name=file_name(headers.get(b"content-disposition")),
+        media_type=kind,
+        size_bytes=min(int(announced), 2**63 - 1) if announced.isdigit() else 0,
+        sha256=sha256_of_digest(headers.get(b"content-digest")),
+    )
+
+
+async def _send(call: Any, header: Any, exchange: Exchange) -> None:
+    """Writes the header and the chunks; returns early when the call is over."""
+    request = documents_pb2.DepositDocumentRequest
+    # The call's own status says why it ended; `_answer` raises it.
+    with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        await call.write(request(header=header))
+        async for chunk in sliced(exchange.pieces(), CHUNK):
+            await call.write(request(chunk=chunk))
+        await call.done_writing()
+
+
+async def _answer(call: Any) -> Any:
+    return await call
+
+
+async def sliced(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
+    """The same bytes in chunks of `size`, the last one shorter."""
+    buffer = bytearray()
+    async for piece in pieces:
+        buffer += piece
+        while len(buffer) >= size:
+            yield bytes(buffer[:size])
+            del buffer[:size]
+    if buffer:
+        yield bytes(buffer)

@@ -1,0 +1,84 @@
+"""Refusals that only HTTP knows, beside those of `backbone.errors`.
+
+    DomainError
+    ├── PathNotFound            404
+    ├── MethodNotAllowed        405  with Allow
+    ├── UnsupportedMediaType    415  with Accept, or Accept-Encoding
+    └── HeaderFieldsTooLarge    431
+"""
+
+from typing import Any
+
+import grpc
+
+from backbone.errors import DomainError, problem
+
+MEDIA_TYPE = b"application/problem+json"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class HttpError(DomainError):
+    """A refusal that carries response headers of its own."""
+
+    def __init__(self, detail: str, headers: Headers | None = None) -> None:
+        super().__init__(detail)
+        self.headers = headers or []
+
+
+class PathNotFound(HttpError):
+    code, status = grpc.StatusCode.NOT_FOUND, 404
+    title, default_reason = "Not found", "PATH_UNKNOWN"
+
+
+class MethodNotAllowed(HttpError):
+    code, status = grpc.StatusCode.UNIMPLEMENTED, 405
+    title, default_reason = "Method not allowed", "METHOD_NOT_ALLOWED"
+
+
+class UnsupportedMediaType(HttpError):
+    code, status = grpc.StatusCode.INVALID_ARGUMENT, 415
+    title, default_reason = "Unsupported media type", "UNSUPPORTED_MEDIA_TYPE"
+
+
+class HeaderFieldsTooLarge(HttpError):
+    code, status = grpc.StatusCode.RESOURCE_EXHAUSTED, 431
+    title, default_reason = "Request header fields too large", "HEADER_FIELDS_TOO_LARGE"
+
+
+class ClientDisconnected(Exception):
+    """The client left before its request was complete: there is nobody to answer."""
+
+
+def challenge(token_sent: bool) -> tuple[bytes, bytes]:
+    """The ``WWW-Authenticate`` of a 401 (RFC 6750, section 3).
+
+    A request without a token gets no error code: it did nothing wrong but come without one.
+    """
+    value = b'Bearer realm="administration"'
+    if token_sent:
+        value += b', error="invalid_token"'
+    return b"www-authenticate", value
+
+
+def headers_of(error: BaseException, status: int, token_sent: bool) -> Headers:
+    """The response headers that go with an error's problem document."""
+    headers = list(error.headers) if isinstance(error, HttpError) else []
+    if status == 401:
+        headers.append(challenge(token_sent))
+    return headers
+
+
+def document_of(error: BaseException, trace_id: str, rename: Any = None) -> dict[str, Any]:
+    """The problem document of `error`, its fields named as the HTTP client knows them.
+
+    `rename` takes a field's path in the gRPC request (``expire_time``) to its name over HTTP
+    (``expireTime``, or a header's name).
+    """
+    document = problem(error, trace_id)
+    if rename is not None:
+        for item in document.get("errors", ()):
+            field, item["field"] = item["field"], rename(item["field"])
+            if document["detail"].startswith(f"{field}: "):
+                document["detail"] = item["field"] + document["detail"][len(field) :]
+    return document

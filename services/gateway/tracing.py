@@ -1,0 +1,50 @@
+"""One SERVER span for each request, and the W3C trace context in and out.
+
+Spans carry the method, the route's template and the status: no path, query, token or address.
+Of the caller's context only `traceparent` and `tracestate` are taken up; baggage is not.
+"""
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from services.gateway.exchange import Exchange
+
+_TRACER = trace.get_tracer("administration.gateway")
+_PROPAGATOR = TraceContextTextMapPropagator()
+
+
+def start(exchange: Exchange, template: str) -> None:
+    """Starts the request's span, sets `exchange.span` and `trace_id`, answers `traceparent`."""
+    parent = None
+    incoming = exchange.headers.get(b"traceparent")
+    if incoming is not None:
+        carrier = {"traceparent": incoming.decode("latin-1")}
+        if state := exchange.headers.get(b"tracestate"):
+            carrier["tracestate"] = state.decode("latin-1")
+        parent = _PROPAGATOR.extract(carrier, Context())
+    exchange.span = span = _TRACER.start_span(
+        f"{exchange.method} {template}",
+        context=parent if parent is not None else Context(),
+        kind=trace.SpanKind.SERVER,
+        attributes={"http.request.method": exchange.method, "http.route": template},
+    )
+    context = span.get_span_context()
+    if context.is_valid:
+        exchange.trace_id = f"{context.trace_id:032x}"
+        exchange.common.append((b"traceparent", traceparent(context).encode("ascii")))
+
+
+def finish(exchange: Exchange, status: int) -> None:
+    """Ends the request's span."""
+    span = exchange.span
+    if span.is_recording():
+        span.set_attribute("http.response.status_code", status)
+        if status >= 500:
+            span.set_status(trace.StatusCode.ERROR)
+    span.end()
+
+
+def traceparent(context: trace.SpanContext) -> str:
+    """The ``traceparent`` of a span (W3C Trace Context, section 3.2)."""
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"

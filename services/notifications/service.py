@@ -1,0 +1,139 @@
+"""Notifications: what people are told, in their inbox and by e-mail."""
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC
+
+import grpc as grpclib
+from administration.documents.v1.events_pb2 import DocumentDeposited, DocumentShared
+from administration.identity.v1 import identity_pb2
+from administration.notifications.v1 import notifications_pb2
+from administration.notifications.v1.events_pb2 import EmailAccepted
+from opentelemetry import trace
+
+from backbone import telemetry
+from backbone.database import Database, Transactions, after_commit
+from backbone.events import Events, Publisher, Received, subscribe
+from backbone.loops import loop
+from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
+from services.notifications.deliveries import Deliveries, DeliveryRow, State
+from services.notifications.domain import rules, texts
+from services.notifications.domain.rules import Notice
+from services.notifications.inbox import Inboxes
+from services.notifications.live import Live, Watchers
+from services.notifications.mailer import Mail, Mailer, MailError
+
+log = logging.getLogger(__name__)
+grpc = Grpc.implementing("administration.notifications.v1.NotificationsService")
+
+PAGE = 200
+
+
+class NotificationsService:
+    name = "notifications"
+
+    db: Transactions = Database()
+    events: Publisher = Events()
+    call: Call = CurrentCall()
+    identity: Stub = GrpcClient("identity")
+    live: Watchers = Live()
+    mailer: Mailer = Mail()
+
+    @subscribe(DocumentDeposited)
+    def on_document_deposited(self, event: Received[DocumentDeposited]) -> None:
+        fact = event.data
+        self._tell(rules.document_deposited(fact.document_id, fact.owner_id))
+
+    @subscribe(DocumentShared)
+    def on_document_shared(self, event: Received[DocumentShared]) -> None:
+        fact, end = event.data, event.data.expire_time.ToDatetime(UTC)
+        self._tell(rules.document_shared(fact.document_id, fact.owner_id, fact.administration, end))
+
+    def _tell(self, notice: Notice) -> None:
+        with self.db.transaction() as session:
+            sequence = Inboxes(session).add(notice)
+            Deliveries(session).add(notice, telemetry.traceparent())
+            after_commit(lambda: self.live.ring({notice.account_id: sequence}))
+
+    @loop(every=0.1)
+    def deliver(self) -> bool:
+        """Sends one e-mail that is due; true when there was one."""
+        with self.db.transaction() as session:
+            delivery = Deliveries(session).claim()
+            if delivery is None:
+                return False
+            with telemetry.tracer.start_as_current_span(
+                "send e-mail",
+                context=telemetry.parent(delivery.traceparent),
+                kind=trace.SpanKind.PRODUCER,
+                record_exception=False,
+            ):
+                self._send(delivery)
+        return True
+
+    def _send(self, delivery: DeliveryRow) -> None:
+        account_id, delivery_id = str(delivery.account_id), str(delivery.delivery_id)
+        try:
+            contact = self.identity.get_contact(
+                identity_pb2.GetContactRequest(account_id=account_id)
+            )
+            if not contact.email:
+                delivery.state = State.UNREACHABLE
+                return
+            letter = texts.letter(
+                delivery.kind, delivery.parameters, contact.locale, contact.display_name
+            )
+            self.mailer.send(delivery_id, contact.display_name, contact.email, letter)
+        except (grpclib.RpcError, MailError) as error:
+            log.warning("delivery %s failed: %s", delivery_id, type(error).__name__)
+            delivery.failed(permanent=_permanent(error))
+        else:
+            delivery.state = State.SENT
+            self.events.publish(
+                EmailAccepted(delivery_id=delivery_id, account_id=account_id, kind=delivery.kind)
+            )
+
+    @loop(every=0.25)
+    def look_for_entries(self) -> bool:
+        """Wakes the watchers of inboxes that another process wrote to."""
+        if watched := self.live.watched():
+            with self.db.transaction() as session:
+                sequences = Inboxes(session).last_sequences(watched)
+            self.live.ring(sequences)
+        return False
+
+    @grpc
+    def list_inbox(
+        self, request: notifications_pb2.ListInboxRequest
+    ) -> notifications_pb2.ListInboxResponse:
+        caller = self.call.authenticated
+        with self.db.transaction() as session:
+            rows, token = Inboxes(session).page(
+                caller.subject, request.page_size, request.page_token
+            )
+        return notifications_pb2.ListInboxResponse(
+            entries=[row.to_proto(caller.locale) for row in rows], next_page_token=token
+        )
+
+    @grpc
+    def watch_inbox(
+        self, request: notifications_pb2.WatchInboxRequest
+    ) -> Iterator[notifications_pb2.WatchInboxResponse]:
+        caller, seen = self.call.authenticated, request.after_sequence
+        with self.live.watching(caller.subject) as bell:
+            while self.call.active():
+                with self.db.transaction() as session:
+                    rows = Inboxes(session).after(caller.subject, seen, PAGE)
+                for row in rows:
+                    seen = row.sequence
+                    yield notifications_pb2.WatchInboxResponse(
+                        sequence=seen, entry=row.to_proto(caller.locale)
+                    )
+                if not rows:
+                    bell.wait(seen, timeout=1.0)
+
+
+def _permanent(error: Exception) -> bool:
+    if isinstance(error, MailError):
+        return error.permanent
+    return isinstance(error, grpclib.Call) and error.code() == grpclib.StatusCode.NOT_FOUND
