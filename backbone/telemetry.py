@@ -49,9 +49,9 @@ def setup(service: str, settings: TelemetrySettings) -> TracerProvider:
     )
     handler.addFilter(_TraceIds())
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
-    # These tell every connection; only their warnings help an operator.
+    # These tell every connection and every retry, which the backbone's own lines say once.
     for noisy in ("kafka", "urllib3", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+        logging.getLogger(noisy).setLevel(logging.ERROR)
 
     provider = TracerProvider(
         resource=Resource.create({"service.name": service, "service.namespace": "administration"}),

@@ -22,7 +22,8 @@ metadata = MetaData()
 outbox = Table(
     "outbox",
     metadata,
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    # Replaced by the trigger below, whatever is given.
+    Column("position", BigInteger, primary_key=True, server_default=text("0")),
     Column("topic", String(249), nullable=False),
     Column("key", String, nullable=False),
     Column("attributes", JSONB, nullable=False),

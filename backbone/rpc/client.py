@@ -60,7 +60,7 @@ class Stub:
 
 
 def _traced(
-    name: str, call: grpc.UnaryUnaryMultiCallable[Any, Any], token: ServiceToken
+    name: str, call: "grpc.UnaryUnaryMultiCallable[Any, Any]", token: ServiceToken
 ) -> Callable[[Message], Any]:
     def method(request: Message) -> Any:
         with telemetry.tracer.start_as_current_span(

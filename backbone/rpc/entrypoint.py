@@ -56,7 +56,7 @@ class Grpc(Entrypoint):  # type: ignore[misc]
         # Before any dependency: a call that runs still needs them.
         self.server.stop()
 
-    def _handler(self, method: MethodDescriptor, chain: Chain) -> grpc.RpcMethodHandler[Any, Any]:
+    def _handler(self, method: MethodDescriptor, chain: Chain) -> "grpc.RpcMethodHandler[Any, Any]":
         streams = (bool(method.client_streaming), bool(method.server_streaming))
         make = {
             (False, False): grpc.unary_unary_rpc_method_handler,

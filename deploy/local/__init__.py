@@ -2,8 +2,9 @@
 
     python -m deploy.local up | down | reset | status
 
-For tests: `up()` starts what does not run and returns the stack, `load()` reads it, and `start`, `stop`, `restart`,
-`pid` and `wait_healthy` handle one component of it. Everything lives under `.local/`, on loopback.
+For tests: `up()` starts what does not run and returns the stack, `load()` reads it, and `start`,
+`stop`, `restart`, `pid` and `wait_healthy` handle one component of it. Everything lives under
+`.local/`, on loopback.
 """
 
 from deploy.local.errors import StackError

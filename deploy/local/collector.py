@@ -1,7 +1,8 @@
-"""A trace sink for one machine: takes OTLP/HTTP, keeps the newest traces in memory, gives one back as JSON.
+"""A trace sink for one machine: takes OTLP/HTTP, keeps the newest traces in memory, gives one back
+as JSON.
 
-It stands where an OpenTelemetry collector stands in a deployment, so that `make demo` and the tests can read what the
-services told. Nothing is stored: a restart forgets.
+It stands where an OpenTelemetry collector stands in a deployment, so that `make demo` and the tests
+can read what the services told. Nothing is stored: a restart forgets.
 """
 
 import argparse
@@ -30,7 +31,9 @@ PROTOBUF = "application/x-protobuf"
 
 
 class Traces:
-    """The newest spans, by trace; when there are more than `limit`, the trace touched longest ago goes."""
+    """The newest spans, by trace; when there are more than `limit`, the trace touched longest ago
+    goes.
+    """
 
     def __init__(self, limit: int = MAX_SPANS) -> None:
         self._limit = limit
@@ -68,7 +71,9 @@ class Traces:
 
 
 def application(traces: Traces) -> Starlette:
-    """`POST /v1/traces` (OTLP), `GET /traces/{trace_id}`, `GET /traces` (newest ids), `GET /healthz`."""
+    """`POST /v1/traces` (OTLP), `GET /traces/{trace_id}`, `GET /traces` (newest ids), `GET
+    /healthz`.
+    """
 
     async def export(request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0].strip() != PROTOBUF:
@@ -103,7 +108,9 @@ def application(traces: Traces) -> Starlette:
 
 
 async def _body(request: Request) -> bytes | None:
-    """The body, unpacked; None when it is larger than MAX_BODY. One that does not unpack is given as it came."""
+    """The body, unpacked; None when it is larger than MAX_BODY. One that does not unpack is given
+    as it came.
+    """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from deploy.local.install import Program
 
-# None when healthy, otherwise what is still missing, in a few words. It returns within seconds, and never raises
-# because the component is not there yet.
+# None when healthy, otherwise what is still missing, in a few words. It returns within seconds, and
+# never raises because the component is not there yet.
 Probe = Callable[[], str | None]
 Step = Callable[[], None]
 
@@ -22,7 +22,9 @@ def always_healthy() -> str | None:
 
 @dataclass(frozen=True)
 class Component:
-    """One thing that `up` brings to health, in this order: install, `prepare`, `command`, `healthy`, `provision`."""
+    """One thing that `up` brings to health, in this order: install, `prepare`, `command`,
+    `healthy`, `provision`.
+    """
 
     name: str
     after: tuple[str, ...] = ()  # healthy and provisioned before this one is prepared

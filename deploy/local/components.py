@@ -27,14 +27,29 @@ def components(site: Site) -> list[Component]:
             name="mailbox",
             prepare=partial(MAILBOX.parent.mkdir, parents=True, exist_ok=True),
             # -n: stay the user that we are
-            command=(sys.executable, "-m", "aiosmtpd", "-n", "-l", site.address("smtp"),
-                     "-c", "aiosmtpd.handlers.Mailbox", str(MAILBOX)),
+            command=(
+                sys.executable,
+                "-m",
+                "aiosmtpd",
+                "-n",
+                "-l",
+                site.address("smtp"),
+                "-c",
+                "aiosmtpd.handlers.Mailbox",
+                str(MAILBOX),
+            ),
             healthy=smtp_ok(HOST, site.ports["smtp"]),
             ports=("smtp",),
         ),
         Component(
             name="collector",
-            command=(sys.executable, "-m", "deploy.local.collector", "--port", str(site.ports["collector"])),
+            command=(
+                sys.executable,
+                "-m",
+                "deploy.local.collector",
+                "--port",
+                str(site.ports["collector"]),
+            ),
             healthy=http_ok(site.url("collector", "/healthz")),
             ports=("collector",),
         ),
@@ -44,7 +59,7 @@ def components(site: Site) -> list[Component]:
             prepare=minio.prepare,
             command=minio.command(site),
             environment=minio.environment(site),
-            healthy=http_ok(site.url("minio", "/minio/health/ready")),
+            healthy=partial(minio.healthy, site),
             provision=partial(minio.provision, site),
             ports=("minio",),
         ),
@@ -61,7 +76,9 @@ def components(site: Site) -> list[Component]:
         ),
         Component(
             name="kafka",
-            after=("keycloak",),  # the broker fetches the realm's keys while it starts, or does not start
+            after=(
+                "keycloak",
+            ),  # the broker fetches the realm's keys while it starts, or does not start
             program=KAFKA,
             prepare=partial(kafka.prepare, site),
             command=kafka.command(site),
@@ -86,4 +103,4 @@ def components(site: Site) -> list[Component]:
             )
             for name in (*services.SERVICES, services.GATEWAY)
         ),
-    ]  # fmt: skip
+    ]

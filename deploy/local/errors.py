@@ -1,4 +1,6 @@
-"""What the local stack says when it cannot do what was asked: one sentence, and one that says how to mend it."""
+"""What the local stack says when it cannot do what was asked: one sentence, and one that says how
+to mend it.
+"""
 
 
 class StackError(Exception):

@@ -17,7 +17,9 @@ MARKER = ".installed"
 
 @dataclass(frozen=True)
 class Program:
-    """A program and how it is built. `build` fills an empty folder; it is tried again when `recipe` changes."""
+    """A program and how it is built. `build` fills an empty folder; it is tried again when `recipe`
+    changes.
+    """
 
     name: str
     version: str
@@ -38,7 +40,9 @@ class Program:
 
 
 def install(program: Program, say: Callable[[str], None]) -> None:
-    """Have `program` installed. An interrupted one leaves nothing that could be taken for a finished one."""
+    """Have `program` installed. An interrupted one leaves nothing that could be taken for a
+    finished one.
+    """
     if program.installed:
         return
     say(f"{program.name}: installing {program.version} ({program.takes})")
@@ -62,14 +66,21 @@ def run_logged(
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a step of an installation; its words go to `.local/log/install-<name>.log`, and its end to the error."""
+    """Run a step of an installation; its words go to `.local/log/install-<name>.log`, and its end
+    to the error.
+    """
     LOG.mkdir(parents=True, exist_ok=True)
     path = LOG / f"install-{name}.log"
     with path.open("a") as log:
-        done = subprocess.run(  # noqa: S603 - our own commands
-            command, cwd=cwd, env={**os.environ, **(environment or {})}, check=False,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env={**os.environ, **(environment or {})},
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
     if done.returncode:
         raise StackError(
             f"installing {name} failed ({command[0]} returned {done.returncode}):\n{tail(path)}",

@@ -32,8 +32,14 @@ CLUSTER = "YmFja2JvbmUtbG9jYWwtMQ"  # 16 bytes, base64: a local cluster needs no
 
 def command(site: Site) -> tuple[str, ...]:
     """The broker, in the foreground. It may fetch the realm's keys, and nothing else."""
-    return (*_java(), "-Xms256m", "-Xmx512m", f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={_keys(site)}",
-            "kafka.Kafka", str(CONFIGURATION))  # fmt: skip
+    return (
+        *_java(),
+        "-Xms256m",
+        "-Xmx512m",
+        f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={_keys(site)}",
+        "kafka.Kafka",
+        str(CONFIGURATION),
+    )
 
 
 def prepare(site: Site) -> None:
@@ -41,11 +47,22 @@ def prepare(site: Site) -> None:
     write_private(CONFIGURATION, properties(site))
     if (DATA_FOLDER / "meta.properties").exists():
         return
-    # Formatting writes this user into the metadata log: it is there before the broker first listens.
+    # Formatting writes this user into the metadata log: it is there before the broker first
+    # listens.
     scram = f"SCRAM-SHA-512=[name={USER},password={site.secrets['kafka']}]"
-    command = (*_java(), "kafka.tools.StorageTool", "format", "--standalone", "--cluster-id", CLUSTER, "--config",
-               str(CONFIGURATION), "--add-scram", scram)  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    command = (
+        *_java(),
+        "kafka.tools.StorageTool",
+        "format",
+        "--standalone",
+        "--cluster-id",
+        CLUSTER,
+        "--config",
+        str(CONFIGURATION),
+        "--add-scram",
+        scram,
+    )
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         words = (done.stdout + done.stderr).replace(site.secrets["kafka"], "…").strip()
         raise StackError(
@@ -146,5 +163,11 @@ def _keys(site: Site) -> str:
 
 
 def _java() -> tuple[str, ...]:
-    return (shutil.which("java") or "java", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError",
-            f"-Dlog4j2.configurationFile={LOGGING}", "-cp", str(KAFKA.home / "libs" / "*"))  # fmt: skip
+    return (
+        shutil.which("java") or "java",
+        "-XX:+UseSerialGC",
+        "-XX:+ExitOnOutOfMemoryError",
+        f"-Dlog4j2.configurationFile={LOGGING}",
+        "-cp",
+        str(KAFKA.home / "libs" / "*"),
+    )

@@ -14,27 +14,47 @@ ADMIN = "operator"
 IMPORT = KEYCLOAK.home / "data" / "import" / "administration-realm.json"
 IMPORTED = DATA / "realm.sha256"
 
-# What `kc.sh` passes, less its garbage collector (the serial one is lighter on two cores) and its shell: the
-# supervisor's child is then the server itself, and killing the one kills the other.
+# What `kc.sh` passes, less its garbage collector (the serial one is lighter on two cores) and its
+# shell: the supervisor's child is then the server itself, and killing the one kills the other.
 JAVA_OPTIONS = (
-    "-Xms64m", "-Xmx512m", "-XX:MetaspaceSize=96M", "-XX:MaxMetaspaceSize=256m", "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-Dfile.encoding=UTF-8",
-    "-Djava.security.egd=file:/dev/urandom", "-Duser.language=en", "-Duser.country=US",
-    "--add-opens=java.base/java.util=ALL-UNNAMED", "--add-opens=java.base/java.util.concurrent=ALL-UNNAMED",
-    "--add-opens=java.base/java.security=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
-    "--enable-native-access=ALL-UNNAMED", "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
+    "-Xms64m",
+    "-Xmx512m",
+    "-XX:MetaspaceSize=96M",
+    "-XX:MaxMetaspaceSize=256m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Dfile.encoding=UTF-8",
+    "-Djava.security.egd=file:/dev/urandom",
+    "-Duser.language=en",
+    "-Duser.country=US",
+    "--add-opens=java.base/java.util=ALL-UNNAMED",
+    "--add-opens=java.base/java.util.concurrent=ALL-UNNAMED",
+    "--add-opens=java.base/java.security=ALL-UNNAMED",
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",
+    "--enable-native-access=ALL-UNNAMED",
+    "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
     "-Dpicocli.disable.closures=true",
     "-Djava.util.concurrent.ForkJoinPool.common.threadFactory="
     "io.quarkus.bootstrap.forkjoin.QuarkusForkJoinWorkerThreadFactory",
-)  # fmt: skip
+)
 
 
 def command() -> tuple[str, ...]:
     """The server, in the foreground, as `kc.sh build` left it."""
     home = KEYCLOAK.home
-    return (shutil.which("java") or "java", *JAVA_OPTIONS, f"-Dkc.home.dir={home}",
-            f"-Djboss.server.config.dir={home / 'conf'}", "-cp", str(home / "lib" / "quarkus-run.jar"),
-            "io.quarkus.bootstrap.runner.QuarkusEntryPoint", "start", "--optimized", "--import-realm")  # fmt: skip
+    return (
+        shutil.which("java") or "java",
+        *JAVA_OPTIONS,
+        f"-Dkc.home.dir={home}",
+        f"-Djboss.server.config.dir={home / 'conf'}",
+        "-cp",
+        str(home / "lib" / "quarkus-run.jar"),
+        "io.quarkus.bootstrap.runner.QuarkusEntryPoint",
+        "start",
+        "--optimized",
+        "--import-realm",
+    )
 
 
 def environment(site: Site) -> dict[str, str]:
@@ -65,7 +85,9 @@ def prepare(site: Site) -> None:
 
 
 def realm_is_stale(site: Site) -> bool:
-    """True when the realm as code is no longer the one that was imported: `reset` takes the new one."""
+    """True when the realm as code is no longer the one that was imported: `reset` takes the new
+    one.
+    """
     realm = json.dumps(development_realm(realm_values(site)), ensure_ascii=False, indent=2)
     return IMPORTED.exists() and IMPORTED.read_text() != hashlib.sha256(realm.encode()).hexdigest()
 

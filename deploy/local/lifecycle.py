@@ -22,6 +22,9 @@ from deploy.local.supervision import STOPPED, Supervisor, log_path, sweep
 
 Say = Callable[[str], None]
 CRASH_LOOP = 15.0  # seconds after which a component that keeps ending is given up
+# There when the last `up` got through every step: without it, a component that runs may lack what
+# it is provisioned with.
+COMPLETE = RUN / "complete"
 REMINDER = 15.0  # seconds between two lines about a component that is waited for
 
 
@@ -30,10 +33,12 @@ def quiet(_: str) -> None:
 
 
 def up(services: bool = True, say: Say = quiet) -> stack.Stack:
-    """Have everything installed, running and healthy; then the stack, as `.local/stack.json` has it.
+    """Have everything installed, running and healthy; then the stack, as `.local/stack.json` has
+    it.
 
-    With `services=False`, what the services stand on only. On a running stack, nothing that is healthy is touched.
-    StackError says what failed and how to mend it; what runs by then is left running, for the next `up` or `down`.
+    With `services=False`, what the services stand on only. On a running stack, nothing that is
+    healthy is touched. StackError says what failed and how to mend it; what runs by then is left
+    running, for the next `up` or `down`.
     """
     check_prerequisites()
     with _alone(say):
@@ -44,17 +49,21 @@ def up(services: bool = True, say: Say = quiet) -> stack.Stack:
         if not supervisor.running():
             refuse_busy_ports(site, (port for each in wanted for port in each.ports))
         supervisor.apply(table)
-        if _already_up(supervisor, wanted):
+        if COMPLETE.exists() and _already_up(supervisor, wanted):
             say("already running")
         else:
-            _bring_up(supervisor, wanted, say)
+            COMPLETE.unlink(missing_ok=True)
+            _bring_up(wanted, say)
+            COMPLETE.touch()
         if keycloak.realm_is_stale(site):
             say("the realm as code changed since it was imported: `make reset` takes the new one")
         return _record(supervisor)
 
 
 def down(say: Say = quiet) -> None:
-    """Stop everything, services first, and leave no process behind. What is installed and stored stays."""
+    """Stop everything, services first, and leave no process behind. What is installed and stored
+    stays.
+    """
     with _alone(say):
         supervisor = Supervisor()
         if supervisor.running():
@@ -72,6 +81,7 @@ def down(say: Say = quiet) -> None:
         for pid in sweep():
             say(f"ended process {pid}, left by a supervisor that was killed")
         STACK.unlink(missing_ok=True)
+        COMPLETE.unlink(missing_ok=True)
 
 
 def reset(say: Say = quiet) -> None:
@@ -115,7 +125,9 @@ def pid(name: str) -> int:
 
 
 def status() -> Iterator[tuple[str, str, int, str | None]]:
-    """For each component: name, supervisor's state, process id, and what its health check misses (None: nothing)."""
+    """For each component: name, supervisor's state, process id, and what its health check misses
+    (None: nothing).
+    """
     supervisor = Supervisor()
     states = supervisor.states() if supervisor.running() else {}
     for each in components(load_site()):
@@ -124,8 +136,10 @@ def status() -> Iterator[tuple[str, str, int, str | None]]:
             yield each.name, state, number, each.healthy() if number else "not running"
 
 
-def _bring_up(supervisor: Supervisor, wanted: list[Component], say: Say) -> None:
-    """Each component as soon as those it comes after are healthy; the first failure is the one raised."""
+def _bring_up(wanted: list[Component], say: Say) -> None:
+    """Each component as soon as those it comes after are healthy; the first failure is the one
+    raised.
+    """
     given_up = threading.Event()
     futures: dict[str, concurrent.futures.Future[None]] = {}
     # A thread for each, so that one which waits for another never keeps it from running.
@@ -172,7 +186,9 @@ def _start(component: Component, say: Say) -> None:
 
 
 def _wait(component: Component, say: Say) -> None:
-    """Until the component is healthy; StackError with the end of its log when it is not in time, or keeps ending."""
+    """Until the component is healthy; StackError with the end of its log when it is not in time, or
+    keeps ending.
+    """
     supervisor = Supervisor()
     told = 0.0
 

@@ -1,10 +1,14 @@
-"""MinIO: the object store, with a key of its own so that server-side encryption works, and a user for `documents`."""
+"""MinIO: the object store, with a key of its own so that server-side encryption works, and a user
+for `documents`.
+"""
 
 import json
 
 from minio import MinioAdmin
-from minio.credentials import StaticProvider
+from minio.credentials.providers import StaticProvider
+from minio.error import MinioAdminException
 from urllib3 import PoolManager, Timeout
+from urllib3.exceptions import HTTPError
 
 from deploy.local.paths import DATA
 from deploy.local.programs import MINIO
@@ -15,7 +19,8 @@ USER = "documents"
 BUCKET = "documents"
 FOLDER = DATA / "minio"
 
-# Everything on its own bucket but what would undo the vault: lifting a governance lock, dropping the bucket.
+# Everything on its own bucket but what would undo the vault: lifting a governance lock, dropping
+# the bucket.
 POLICY = {
     "Version": "2012-10-17",
     "Statement": [
@@ -61,15 +66,30 @@ def prepare() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
 
 
+def healthy(site: Site) -> str | None:
+    """Healthy when it answers its administrator: it says that it is ready before its accounts are."""
+    try:
+        _admin(site).policy_list()
+    except (MinioAdminException, HTTPError) as error:
+        return str(error)
+    return None
+
+
 def provision(site: Site) -> None:
-    """The user of the documents service, allowed its bucket and nothing else. The service makes the bucket."""
-    admin = MinioAdmin(
-        endpoint=site.address("minio"),
-        credentials=StaticProvider(ROOT_USER, site.secrets["minio_root"]),
-        secure=False,
-        http_client=PoolManager(timeout=Timeout(10), retries=3),
-    )
+    """The user of the documents service, allowed its bucket and nothing else. The service makes the
+    bucket.
+    """
+    admin = _admin(site)
     admin.policy_add(USER, policy=POLICY)
     admin.user_add(USER, site.secrets["minio_documents"])
     if "policyName" not in json.loads(admin.user_info(USER)):  # attaching it twice is an error
         admin.attach_policy([USER], user=USER)
+
+
+def _admin(site: Site) -> MinioAdmin:
+    return MinioAdmin(
+        endpoint=site.address("minio"),
+        credentials=StaticProvider(ROOT_USER, site.secrets["minio_root"]),
+        secure=False,
+        http_client=PoolManager(timeout=Timeout(5), retries=False),
+    )

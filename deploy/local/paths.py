@@ -1,4 +1,6 @@
-"""Where the local stack keeps its things: all of it under `.local/`, nothing elsewhere on the machine."""
+"""Where the local stack keeps its things: all of it under `.local/`, nothing elsewhere on the
+machine.
+"""
 
 import os
 from pathlib import Path
@@ -17,7 +19,9 @@ MAILBOX = DATA / "mailbox"
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write `text` so that only this user can read it, and so that a reader sees the old or the new file, whole."""
+    """Write `text` so that only this user can read it, and so that a reader sees the old or the new
+    file, whole.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)

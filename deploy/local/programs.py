@@ -1,4 +1,6 @@
-"""The programs that no Python package carries: what they are, where they come from, what must be there to get them."""
+"""The programs that no Python package carries: what they are, where they come from, what must be
+there to get them.
+"""
 
 import os
 import re
@@ -31,9 +33,8 @@ def check_prerequisites() -> None:
                 "apt-get install openjdk-17-jdk-headless  (brew install openjdk@17)",
             )
         )
-    if not KAFKA.installed or not KEYCLOAK.installed:
-        if not shutil.which("mvn"):
-            missing.append(("Maven", "apt-get install maven  (brew install maven)"))
+    if not (KAFKA.installed and KEYCLOAK.installed) and not shutil.which("mvn"):
+        missing.append(("Maven", "apt-get install maven  (brew install maven)"))
     if not MINIO.installed and not shutil.which("go"):
         missing.append(("Go 1.21 or newer", "apt-get install golang-go  (brew install go)"))
     if os.geteuid() == 0 and not shutil.which("setpriv"):
@@ -51,7 +52,7 @@ def _java_major() -> int:
     java = shutil.which("java")
     if java is None:
         return 0
-    words = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    words = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     found = re.search(r'version "(\d+)', words)
     return int(found.group(1)) if found else 0
 
@@ -60,19 +61,34 @@ def _build_kafka(folder: Path) -> None:
     with _maven:
         run_logged(
             "kafka",
-            ("mvn", "-B", "-ntp", "-f", str(POM), f"-Dkafka.version={KAFKA_VERSION}", f"-DoutputDirectory={folder / 'libs'}",
-             f"-DbuildDirectory={folder / 'target'}", "dependency:copy-dependencies"),
-        )  # fmt: skip
+            (
+                "mvn",
+                "-B",
+                "-ntp",
+                "-f",
+                str(POM),
+                f"-Dkafka.version={KAFKA_VERSION}",
+                f"-DoutputDirectory={folder / 'libs'}",
+                f"-DbuildDirectory={folder / 'target'}",
+                "dependency:copy-dependencies",
+            ),
+        )
 
 
 def _build_keycloak(folder: Path) -> None:
     with _maven:
         run_logged(
             "keycloak",
-            ("mvn", "-B", "-ntp", "dependency:copy", f"-DoutputDirectory={folder}",
-             f"-Dartifact=org.keycloak:keycloak-quarkus-dist:{KEYCLOAK_VERSION}:zip"),
+            (
+                "mvn",
+                "-B",
+                "-ntp",
+                "dependency:copy",
+                f"-DoutputDirectory={folder}",
+                f"-Dartifact=org.keycloak:keycloak-quarkus-dist:{KEYCLOAK_VERSION}:zip",
+            ),
             cwd=folder,
-        )  # fmt: skip
+        )
     (archive,) = folder.glob("*.zip")
     shutil.unpack_archive(archive, folder)
     archive.unlink()

@@ -81,13 +81,21 @@ def _check_installed(backbone: Path) -> None:
 
 
 def _run(site: Site, service: str, *arguments: str) -> None:
-    """Run a command of `backbone` with a service's environment, its words kept in `.local/log/provision.log`."""
+    """Run a command of `backbone` with a service's environment, its words kept in
+    `.local/log/provision.log`.
+    """
     log_path = LOG / "provision.log"
     with log_path.open("a") as log:
-        done = subprocess.run(  # noqa: S603 - our own command
-            (str(BACKBONE), *arguments), cwd=ROOT, env=os.environ | environment(site, service), check=False,
-            timeout=120, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        done = subprocess.run(
+            (str(BACKBONE), *arguments),
+            cwd=ROOT,
+            env=os.environ | environment(site, service),
+            check=False,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
     if done.returncode:
         raise StackError(
             f"`backbone {' '.join(arguments)}` returned {done.returncode}:\n{tail(log_path)}",

@@ -87,7 +87,9 @@ def load_site(environment: Mapping[str, str] = os.environ) -> Site:
 
 
 def ports_from(environment: Mapping[str, str]) -> dict[str, int]:
-    """The default ports, each replaced by `BACKBONE_PORT_<NAME>` where that is set; no port may serve twice."""
+    """The default ports, each replaced by `BACKBONE_PORT_<NAME>` where that is set; no port may
+    serve twice.
+    """
     ports: dict[str, int] = {}
     for name, default in PORTS.items():
         variable = f"BACKBONE_PORT_{name.upper()}"
@@ -105,7 +107,9 @@ def ports_from(environment: Mapping[str, str]) -> dict[str, int]:
 
 
 def load_secrets() -> dict[str, str]:
-    """The generated secrets; one that is new in `SECRET_NAMES` is added, one that exists never changes."""
+    """The generated secrets; one that is new in `SECRET_NAMES` is added, one that exists never
+    changes.
+    """
     known: dict[str, str] = json.loads(SECRETS.read_text()) if SECRETS.exists() else {}
     missing = [name for name in SECRET_NAMES if name not in known]
     if missing:
@@ -123,7 +127,9 @@ def _generate(name: str) -> str:
 
 
 def refuse_busy_ports(site: Site, names: Iterable[str]) -> None:
-    """Raise StackError naming every port of `names` that another program listens on, and that program."""
+    """Raise StackError naming every port of `names` that another program listens on, and that
+    program.
+    """
     busy = [name for name in names if _taken(site.ports[name])]
     if busy:
         raise StackError(

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from deploy.keycloak import development_realm
 from deploy.local import kafka, keycloak, minio, postgres, services
 from deploy.local.errors import StackError
 from deploy.local.paths import LOG, MAILBOX, STACK, write_private
@@ -99,7 +100,7 @@ def _service(site: Site, name: str) -> dict[str, Any]:
 
 
 def _realm(site: Site) -> dict[str, Any]:
-    return keycloak.development_realm(keycloak.realm_values(site))
+    return development_realm(keycloak.realm_values(site))
 
 
 def _accounts(site: Site) -> dict[str, Any]:
@@ -116,7 +117,9 @@ def _accounts(site: Site) -> dict[str, Any]:
 
 
 def _clients(site: Site) -> dict[str, Any]:
-    """Each client of the realm: its id, and its secret or redirect URI or administration where it has one."""
+    """Each client of the realm: its id, and its secret or redirect URI or administration where it
+    has one.
+    """
     clients: dict[str, Any] = {}
     for client in _realm(site)["clients"]:
         entry = {"client_id": client["clientId"]}

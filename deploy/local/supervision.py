@@ -28,7 +28,9 @@ STOPPED = ("STOPPED", "EXITED", "FATAL")
 
 
 def socket_path() -> Path:
-    """The control socket; elsewhere when the checkout lies too deep for the 107 bytes that a socket's path may have."""
+    """The control socket; elsewhere when the checkout lies too deep for the 107 bytes that a
+    socket's path may have.
+    """
     path = RUN / "supervisor.sock"
     if len(str(path)) < 90:
         return path
@@ -39,7 +41,9 @@ def socket_path() -> Path:
 
 
 def configuration(components: Iterable[Component]) -> str:
-    """supervisord's file for these components: started when told to, and again whenever they end by themselves."""
+    """supervisord's file for these components: started when told to, and again whenever they end by
+    themselves.
+    """
     sections = [
         f"[unix_http_server]\nfile={socket_path()}\nchmod=0700\n",
         f"[supervisord]\npidfile={PID}\nlogfile={LOG / 'supervisord.log'}\nlogfile_maxbytes=5MB\n"
@@ -83,7 +87,8 @@ class Supervisor:
 
     @property
     def _calls(self) -> Any:
-        # A connection for each call: one is neither shared between threads nor usable after a refusal.
+        # A connection for each call: one is neither shared between threads nor usable after a
+        # refusal.
         transport = SupervisorTransport(None, None, serverurl=f"unix://{socket_path()}")
         return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
@@ -96,7 +101,9 @@ class Supervisor:
         return True
 
     def apply(self, components: Iterable[Component]) -> None:
-        """Have it run with these components: start it, or make it stop what changed and take the new definition."""
+        """Have it run with these components: start it, or make it stop what changed and take the
+        new definition.
+        """
         LOG.mkdir(parents=True, exist_ok=True)
         write_private(CONFIGURATION, configuration(components))
         if not self.running():
@@ -127,7 +134,9 @@ class Supervisor:
                 ) from fault
 
     def stop(self, name: str) -> None:
-        """Ask a component to stop, wait until it has, kill it after 30 s; one that does not run is left alone."""
+        """Ask a component to stop, wait until it has, kill it after 30 s; one that does not run is
+        left alone.
+        """
         try:
             self._calls.stopProcess(name, True)
         except xmlrpc.client.Fault as fault:
@@ -142,10 +151,15 @@ class Supervisor:
 
     def _launch(self) -> None:
         RUN.mkdir(parents=True, exist_ok=True)
-        launched = subprocess.run(  # noqa: S603 - our own command
+        launched = subprocess.run(
             (sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION)),
-            cwd=ROOT, env=_environment(), check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=_environment(),
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
         if launched.returncode:
             raise StackError(
                 f"supervisord did not start: {launched.stderr or launched.stdout}",
@@ -160,7 +174,9 @@ class Supervisor:
 
 
 def sweep() -> list[int]:
-    """Kill whatever a supervisor of this stack started and left behind (it was killed itself); tell which."""
+    """Kill whatever a supervisor of this stack started and left behind (it was killed itself); tell
+    which.
+    """
     left = [each for each in psutil.process_iter() if _ours(each)]
     for process in left:
         process.terminate()
@@ -173,7 +189,7 @@ def sweep() -> list[int]:
 
 def _ours(process: psutil.Process) -> bool:
     try:
-        return process.environ().get(MARK) == str(LOCAL)
+        return bool(process.environ().get(MARK) == str(LOCAL))
     except (psutil.Error, OSError):  # it ended meanwhile, or belongs to someone else
         return False
 
