@@ -21,7 +21,8 @@ def components(site: Site) -> list[Component]:
             healthy=partial(postgres.healthy, site),
             provision=partial(postgres.provision, site),
             ports=("postgres",),
-            stop_signal="INT",  # PostgreSQL's "fast" shutdown: TERM would wait for every client to leave
+            # PostgreSQL's "fast" shutdown: TERM would wait for every client to leave.
+            stop_signal="INT",
         ),
         Component(
             name="mailbox",

@@ -1,11 +1,11 @@
 """Kafka: one KRaft broker that is its own controller.
 
-| listener   | who                    | how they prove it                                                     |
-|------------|------------------------|-----------------------------------------------------------------------|
-| INTERNAL   | the services           | SCRAM-SHA-512, the user `backbone`                                    |
-| PARTNERS   | partner administrations| OAUTHBEARER: a token of the realm, checked by the broker; the client  |
-|            |                        | (`azp`) is the principal that the ACLs name                           |
-| CONTROLLER | the broker itself      | PLAIN                                                                 |
+| listener   | who                     | how they prove it                        |
+| ---------- | ----------------------- | ---------------------------------------- |
+| INTERNAL   | the services            | SCRAM-SHA-512, the user `backbone`       |
+| PARTNERS   | partner administrations | OAUTHBEARER: a token of the realm, whose |
+|            |                         | client (`azp`) is what the ACLs name     |
+| CONTROLLER | the broker itself       | PLAIN                                    |
 
 Whatever no ACL allows is refused, except to the two internal users.
 """
@@ -113,7 +113,9 @@ def properties(site: Site) -> str:
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "INTERNAL",
         "listeners": listeners,
-        "listener.security.protocol.map": "INTERNAL:SASL_PLAINTEXT,PARTNERS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+        "listener.security.protocol.map": ",".join(
+            f"{name}:SASL_PLAINTEXT" for name in ("INTERNAL", "PARTNERS", "CONTROLLER")
+        ),
         "log.dirs": str(DATA_FOLDER),
         # who may enter
         "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
@@ -124,10 +126,13 @@ def properties(site: Site) -> str:
         "sasl.mechanism.controller.protocol": "PLAIN",
         "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
         "listener.name.controller.plain.sasl.jaas.config": (
-            f'{plain} required username="controller" password="{controller}" user_controller="{controller}";'
+            f'{plain} required username="controller" password="{controller}" '
+            f'user_controller="{controller}";'
         ),
         "listener.name.partners.sasl.enabled.mechanisms": "OAUTHBEARER",
-        "listener.name.partners.oauthbearer.sasl.jaas.config": f"{oauth}.OAuthBearerLoginModule required ;",
+        "listener.name.partners.oauthbearer.sasl.jaas.config": (
+            f"{oauth}.OAuthBearerLoginModule required ;"
+        ),
         "listener.name.partners.oauthbearer.sasl.server.callback.handler.class": (
             f"{oauth}.OAuthBearerValidatorCallbackHandler"
         ),
@@ -154,6 +159,9 @@ def properties(site: Site) -> str:
         "transaction.state.log.num.partitions": "8",
         # Nobody else will join: no reason to wait for them.
         "group.initial.rebalance.delay.ms": "0",
+        # A broker that was killed may come back once its session has ended: by default in 9 s.
+        "broker.heartbeat.interval.ms": "500",
+        "broker.session.timeout.ms": "4000",
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 

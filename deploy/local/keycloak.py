@@ -77,7 +77,7 @@ def environment(site: Site) -> dict[str, str]:
 
 
 def prepare(site: Site) -> None:
-    """Lay the realm where the server imports it from; a realm that it already has is left as it is."""
+    """Lay the realm where the server imports it from; one that it already has stays as it is."""
     realm = json.dumps(development_realm(realm_values(site)), ensure_ascii=False, indent=2)
     write_private(IMPORT, realm)
     if not IMPORTED.exists():

@@ -47,6 +47,7 @@ def up(services: bool = True, say: Say = quiet) -> stack.Stack:
         table = components(site)
         wanted = [each for each in table if services or not each.service]
         if not supervisor.running():
+            _sweep(say)
             refuse_busy_ports(site, (port for each in wanted for port in each.ports))
         supervisor.apply(table)
         if COMPLETE.exists() and _already_up(supervisor, wanted):
@@ -78,8 +79,7 @@ def down(say: Say = quiet) -> None:
                     # Each thread its own connection: one is not to be shared.
                     list(together.map(lambda name: Supervisor().stop(name), names))
             supervisor.shutdown()
-        for pid in sweep():
-            say(f"ended process {pid}, left by a supervisor that was killed")
+        _sweep(say)
         STACK.unlink(missing_ok=True)
         COMPLETE.unlink(missing_ok=True)
 
@@ -219,6 +219,11 @@ def _already_up(supervisor: Supervisor, wanted: list[Component]) -> bool:
         return False
     with concurrent.futures.ThreadPoolExecutor(max_workers=len(programs)) as together:
         return all(answer is None for answer in together.map(lambda each: each.healthy(), programs))
+
+
+def _sweep(say: Say) -> None:
+    for number in sweep():
+        say(f"ended process {number}, left by a supervisor that was killed")
 
 
 def _waves(table: list[Component]) -> list[list[Component]]:

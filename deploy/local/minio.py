@@ -67,7 +67,7 @@ def prepare() -> None:
 
 
 def healthy(site: Site) -> str | None:
-    """Healthy when it answers its administrator: it says that it is ready before its accounts are."""
+    """Healthy when its administrator is answered: it says it is ready before its accounts are."""
     try:
         _admin(site).policy_list()
     except (MinioAdminException, HTTPError) as error:

@@ -74,7 +74,7 @@ def for_people(stack: Stack) -> str:
         "API": stack["gateway"],
         "Keycloak": f"{stack['keycloak']['url']}/admin  {stack['keycloak']['admin_username']} / "
         f"{stack['keycloak']['admin_password']}",
-        "Kafka": f"{stack['kafka']['internal']} (SCRAM)  {stack['kafka']['partners']} (partners' tokens)",
+        "Kafka": "{internal} (SCRAM)  {partners} (partners' tokens)".format(**stack["kafka"]),
         "PostgreSQL": stack["postgres"]["url"],
         "MinIO": f"http://{stack['storage']['endpoint']}  bucket {stack['storage']['bucket']}",
         "Mail": f"{stack['smtp']} → {stack['mailbox']}",

@@ -1,0 +1,1 @@
+"""The main job on the running stack, told step by step: ``make demo``."""

@@ -1,0 +1,93 @@
+"""The gateway, as a front end calls it."""
+
+import base64
+import hashlib
+import json
+import queue
+import threading
+from typing import Any, Self
+from urllib.parse import quote
+
+import requests
+
+from deploy.demo.narrator import StepError, expect
+
+TIMEOUT = 15
+
+
+class Gateway:
+    """HTTP calls with a token; answers are the responses, whatever their status."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def get(self, path: str, token: str) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return requests.get(f"{self._url}{path}", headers=headers, timeout=TIMEOUT)
+
+    def post(self, path: str, token: str, body: dict[str, Any]) -> requests.Response:
+        return requests.post(
+            f"{self._url}{path}",
+            headers={"Authorization": f"Bearer {token}"},
+            json=body,
+            timeout=TIMEOUT,
+        )
+
+    def deposit(self, token: str, name: str, media_type: str, data: bytes) -> requests.Response:
+        """``POST /v1/documents``: the bytes as the body, what they are in the headers."""
+        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        return requests.post(
+            f"{self._url}/v1/documents",
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Content-Type": media_type,
+                "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+                "Content-Digest": f"sha-256=:{digest}:",
+            },
+            data=data,
+            timeout=TIMEOUT,
+        )
+
+
+class Inbox:
+    """The live inbox (Server-Sent Events), read on a thread. Use as a context manager."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._response = requests.get(
+            f"{url}/v1/inbox/stream",
+            headers={"Authorization": f"Bearer {token}", "Accept": "text/event-stream"},
+            stream=True,
+            timeout=(TIMEOUT, 60),
+        )
+        expect(self._response.ok, f"the stream was refused ({self._response.status_code})")
+        self._entries: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
+
+    def _read(self) -> None:
+        try:
+            for line in self._response.iter_lines():
+                if line.startswith(b"data:"):
+                    self._entries.put(json.loads(line[5:]))
+        except (requests.RequestException, AttributeError, ValueError):
+            # Closing the response from another thread ends the reading this way.
+            return
+
+    def entry(self, kind: str, entity_id: str, seconds: float) -> dict[str, Any]:
+        """The entry of one kind about one entity, when it comes.
+
+        Raises:
+            StepError: it has not within so many seconds.
+        """
+        while True:
+            try:
+                entry: dict[str, Any] = self._entries.get(timeout=seconds)["entry"]
+            except queue.Empty:
+                raise StepError(f"no {kind} entry within {seconds} s") from None
+            if entry["kind"] == kind and entry["entityId"] == entity_id:
+                return entry
