@@ -20,6 +20,13 @@ from backbone.tokens import TokenVerifier
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),
+    # A proxy or a client that went away without a word is noticed.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
 
 
 class GrpcServer(SharedExtension):  # type: ignore[misc]
@@ -58,13 +65,7 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         server = grpc.server(
             # The stubs ask for a ThreadPoolExecutor; grpcio for any Executor.
             ThreadExecutor(settings.grpc_workers + settings.grpc_streams),  # type: ignore[arg-type]
-            options=[
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.so_reuseport", 0),
-                # A proxy or a client that went away without a word is noticed.
-                ("grpc.keepalive_time_ms", 60_000),
-                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-            ],
+            options=OPTIONS,
         )
         for name, handlers in self._handlers.items():
             server.add_registered_method_handlers(name, handlers)

@@ -4,37 +4,24 @@ import concurrent.futures
 import contextlib
 import fcntl
 import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 from deploy.local import keycloak, stack
+from deploy.local.bringup import Say, already_up, bring_up, quiet, start_one, wait_one
 from deploy.local.component import Component
 from deploy.local.components import components
 from deploy.local.errors import StackError
-from deploy.local.install import install, tail
 from deploy.local.paths import DATA, RUN, SECRETS, STACK
-from deploy.local.probes import wait_for
 from deploy.local.programs import check_prerequisites
 from deploy.local.site import load_site, refuse_busy_ports
-from deploy.local.supervision import STOPPED, Supervisor, log_path, sweep
+from deploy.local.supervision import STOPPED, Supervisor, sweep
 
-Say = Callable[[str], None]
-CRASH_LOOP = 15.0  # seconds after which a component that keeps ending is given up
-# There when the last `up` got through every step: without it, a component that runs may lack what
-# it is provisioned with.
+# There when the last `up` got through every step: without it, what runs may not be provisioned.
 COMPLETE = RUN / "complete"
-REMINDER = 15.0  # seconds between two lines about a component that is waited for
-
-
-def quiet(_: str) -> None:
-    """Tell nothing."""
 
 
 def up(services: bool = True, say: Say = quiet) -> stack.Stack:
-    """Have everything installed, running and healthy; then the stack, as `.local/stack.json` has
-    it.
+    """Have everything installed, running and healthy; the stack, as `.local/stack.json` has it.
 
     With `services=False`, what the services stand on only. On a running stack, nothing that is
     healthy is touched. StackError says what failed and how to mend it; what runs by then is left
@@ -50,11 +37,11 @@ def up(services: bool = True, say: Say = quiet) -> stack.Stack:
             _sweep(say)
             refuse_busy_ports(site, (port for each in wanted for port in each.ports))
         supervisor.apply(table)
-        if COMPLETE.exists() and _already_up(supervisor, wanted):
+        if COMPLETE.exists() and already_up(supervisor, wanted):
             say("already running")
         else:
             COMPLETE.unlink(missing_ok=True)
-            _bring_up(wanted, say)
+            bring_up(wanted, say)
             COMPLETE.touch()
         if keycloak.realm_is_stale(site):
             say("the realm as code changed since it was imported: `make reset` takes the new one")
@@ -62,9 +49,7 @@ def up(services: bool = True, say: Say = quiet) -> stack.Stack:
 
 
 def down(say: Say = quiet) -> None:
-    """Stop everything, services first, and leave no process behind. What is installed and stored
-    stays.
-    """
+    """Stop everything, services first, and leave no process behind; programs and data stay."""
     with _alone(say):
         supervisor = Supervisor()
         if supervisor.running():
@@ -96,7 +81,7 @@ def reset(say: Say = quiet) -> None:
 
 def start(name: str) -> None:
     """Start one component of a running stack, and wait until it is healthy."""
-    _start(_component(name), quiet)
+    start_one(_component(name), quiet)
     _record(Supervisor())
 
 
@@ -113,7 +98,7 @@ def restart(name: str) -> None:
 
 def wait_healthy(name: str) -> None:
     """Wait until a component is healthy: after its process was killed, say."""
-    _wait(_component(name), quiet)
+    wait_one(_component(name), quiet)
 
 
 def pid(name: str) -> int:
@@ -134,91 +119,6 @@ def status() -> Iterator[tuple[str, str, int, str | None]]:
         if each.command:
             state, number = states.get(each.name, ("STOPPED", 0))
             yield each.name, state, number, each.healthy() if number else "not running"
-
-
-def _bring_up(wanted: list[Component], say: Say) -> None:
-    """Each component as soon as those it comes after are healthy; the first failure is the one
-    raised.
-    """
-    given_up = threading.Event()
-    futures: dict[str, concurrent.futures.Future[None]] = {}
-    # A thread for each, so that one which waits for another never keeps it from running.
-    with concurrent.futures.ThreadPoolExecutor(max_workers=len(wanted)) as pool:
-        for each in wanted:
-            needs = [futures[name] for name in each.after if name in futures]
-            futures[each.name] = pool.submit(_bring_one, each, needs, given_up, say)
-        for future in concurrent.futures.as_completed(futures.values()):
-            if future.exception() and not given_up.is_set():
-                given_up.set()
-                failure = future.exception()
-    if given_up.is_set():
-        assert failure is not None
-        raise failure
-
-
-def _bring_one(
-    component: Component,
-    needs: list[concurrent.futures.Future[None]],
-    given_up: threading.Event,
-    say: Say,
-) -> None:
-    if component.program:
-        install(component.program, partial(_unless, given_up, say))
-    for need in needs:
-        need.result()
-    component.prepare()
-    _start(component, say)
-    component.provision()
-
-
-def _unless(given_up: threading.Event, say: Say, words: str) -> None:
-    if given_up.is_set():
-        raise StackError("given up", "see above")
-    say(words)
-
-
-def _start(component: Component, say: Say) -> None:
-    began = time.monotonic()
-    if component.command:
-        Supervisor().start(component.name)
-    _wait(component, say)
-    say(f"{component.name}: ready in {time.monotonic() - began:.1f} s")
-
-
-def _wait(component: Component, say: Say) -> None:
-    """Until the component is healthy; StackError with the end of its log when it is not in time, or
-    keeps ending.
-    """
-    supervisor = Supervisor()
-    told = 0.0
-
-    def still(answer: str, waited: float) -> None:
-        nonlocal told
-        if component.command and waited > CRASH_LOOP:
-            state, _ = supervisor.states()[component.name]
-            if state in ("BACKOFF", "FATAL"):
-                raise TimeoutError(f"it keeps ending; {answer}")
-        if waited - told > REMINDER:
-            told = waited
-            say(f"{component.name}: waiting ({waited:.0f} s): {answer[:120]}")
-
-    try:
-        wait_for(component.healthy, component.patience, still)
-    except TimeoutError as late:
-        log = log_path(component.name)
-        raise StackError(
-            f"{component.name} is not healthy: {late}\n{tail(log)}",
-            f"see {log}; mend it, then run the same again (`make reset` starts from nothing)",
-        ) from late
-
-
-def _already_up(supervisor: Supervisor, wanted: list[Component]) -> bool:
-    states = supervisor.states()
-    programs = [each for each in wanted if each.command]
-    if any(states[each.name][0] != "RUNNING" for each in programs):
-        return False
-    with concurrent.futures.ThreadPoolExecutor(max_workers=len(programs)) as together:
-        return all(answer is None for answer in together.map(lambda each: each.healthy(), programs))
 
 
 def _sweep(say: Say) -> None:

@@ -27,6 +27,7 @@ def environment(site: Site, name: str) -> dict[str, str]:
         "BACKBONE_CLIENT_SECRET": site.secrets[f"client_{name}"],
         "BACKBONE_OPS_LISTEN": site.address(f"{name}_ops"),
         **{f"BACKBONE_{other.upper()}_ADDRESS": site.address(other) for other in SERVICES},
+        "BACKBONE_PUBLIC_URL": site.url(GATEWAY),
         "BACKBONE_OTLP_ENDPOINT": site.url("collector"),
     }
     if name == GATEWAY:

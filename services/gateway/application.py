@@ -5,6 +5,7 @@ from time import perf_counter
 
 import grpc
 import orjson
+from opentelemetry import trace
 
 from services.gateway import metrics, tracing
 from services.gateway.cors import Cors
@@ -65,12 +66,12 @@ class Application:
             await route.handler(exchange, arguments)
         except ClientDisconnected:
             exchange.status = _CLIENT_CLOSED
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (the last resort: told, and logged)
             await self._refuse(exchange, error, route)
         finally:
             metrics.ACTIVE.dec()
             metrics.observe(exchange.method, template, exchange.status, perf_counter() - started)
-            tracing.finish(exchange, exchange.status)
+            tracing.finish(exchange, template)
 
     async def _options(self, exchange: Exchange, path: str, origin: bytes | None) -> None:
         """Says what a resource answers; to a browser's preflight, what its scripts may do."""
@@ -90,10 +91,12 @@ class Application:
         """
         document = document_of(error, exchange.trace_id, route.rename if route else None)
         status: int = document["status"]
-        if status >= 500 and not isinstance(error, grpc.RpcError):
-            _LOG.error("%s failed", route.template if route else _UNMATCHED, exc_info=error)
-        elif exchange.status:
-            _LOG.warning("%s broke off", route.template if route else _UNMATCHED)
+        template = route.template if route else _UNMATCHED
+        with trace.use_span(exchange.span):
+            if status == 500 and not isinstance(error, grpc.RpcError):
+                _LOG.error("%s failed", template, exc_info=error)
+            elif exchange.status:
+                _LOG.warning("%s broke off: %s", template, document["reason"])
         if exchange.status:
             return
         headers = [(b"content-type", MEDIA_TYPE), (b"cache-control", b"no-store")]

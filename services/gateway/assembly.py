@@ -40,7 +40,7 @@ def build(settings: GatewaySettings, backends: Backends, stopping: asyncio.Event
     table.get("/livez", _live)
     table.get("/readyz", _Ready(backends, stopping))
     table.get("/metrics", metrics.expose)
-    table.get("/openapi.json", openapi.handler(settings))
+    table.get("/openapi.json", openapi.handler(settings, rpcs()))
     https = settings.public_url.startswith("https://")
     return Application(table, Cors(settings.cors_origins), security_headers(https=https))
 

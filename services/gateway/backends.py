@@ -24,7 +24,9 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 2000),
     # A headless service's name has one address for each replica.
     ("grpc.lb_policy_name", "round_robin"),
-    ("grpc.primary_user_agent", "administration-gateway"),
+    # A backend that vanished without a word is noticed, by the streams that wait for it too.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
 ]
 
 Metadata = list[tuple[str, str]]
@@ -51,7 +53,7 @@ class Backends:
         """The multicallable of an rpc, of its kind: unary or streaming on either side."""
         areas = {name: area for area, name in SERVICES.items()}
         channel = self._channels[areas[rpc.containing_service.full_name]]
-        kinds = {
+        kinds: dict[tuple[bool, bool], Callable[..., Any]] = {
             (False, False): channel.unary_unary,
             (False, True): channel.unary_stream,
             (True, False): channel.stream_unary,

@@ -7,7 +7,7 @@ import grpc
 from administration.documents.v1 import documents_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
-from backbone.errors import InvalidInput, RangeNotSatisfiable
+from backbone.errors import InvalidInput
 from services.gateway.backends import Backends, metadata
 from services.gateway.content_headers import (
     ByteRange,
@@ -19,13 +19,8 @@ from services.gateway.content_headers import (
     none_match,
 )
 from services.gateway.exchange import Exchange
-from services.gateway.problems import HttpError
 
 _CONDITIONS = (b"if-none-match", b"range")
-
-
-class UnsatisfiableRange(HttpError, RangeNotSatisfiable):
-    """The range lies past the end; ``Content-Range`` tells the size (RFC 9110, section 15.5.17)."""
 
 
 class ContentHandler:
@@ -50,9 +45,10 @@ class ContentHandler:
         (document_id,) = arguments
         part: ByteRange | None = None
         if exchange.method == "HEAD" or any(name in exchange.headers for name in _CONDITIONS):
-            request = documents_pb2.GetDocumentRequest(document_id=document_id)
             found = await self._get(
-                request, timeout=self._call_timeout, metadata=metadata(exchange)
+                documents_pb2.GetDocumentRequest(document_id=document_id),
+                timeout=self._call_timeout,
+                metadata=metadata(exchange),
             )
             document = found.document
             if not _wanted(exchange, document):
@@ -111,13 +107,7 @@ def _part(exchange: Exchange, document: Any) -> ByteRange | None:
     condition = exchange.headers.get(b"if-range")
     if condition is not None and not if_range(condition, entity_tag(document.sha256)):
         return None
-    part = byte_range(wanted, document.size_bytes)
-    if part is False:
-        raise UnsatisfiableRange(
-            f"The document has {document.size_bytes} bytes.",
-            [(b"content-range", b"bytes */%d" % document.size_bytes)],
-        )
-    return part if isinstance(part, ByteRange) else None
+    return byte_range(wanted, document.size_bytes)
 
 
 def _validators(document: Any) -> list[tuple[bytes, bytes]]:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
 from backbone.errors import InvalidInput
+from services.gateway.problems import UnsatisfiableRange
 
-_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
-_TYPE = re.compile(rf"\s*({_TOKEN}/{_TOKEN})\s*(;.*)?", re.DOTALL)
-_DISPOSITION = re.compile(rf"\s*{_TOKEN}\s*")
-_PARAMETER = re.compile(rf'\s*;\s*({_TOKEN})\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;"]+)\s*', re.DOTALL)
+_WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_TYPE = re.compile(rf"\s*({_WORD}/{_WORD})\s*(;.*)?", re.DOTALL)
+_DISPOSITION = re.compile(rf"\s*{_WORD}\s*")
+_PARAMETER = re.compile(rf'\s*;\s*({_WORD})\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;"]+)\s*', re.DOTALL)
 _EXTENDED = re.compile(r"(utf-8|iso-8859-1)'[A-Za-z0-9-]*'(.*)", re.IGNORECASE)
 _DIGEST = re.compile(r"\s*([a-z0-9-]+)\s*=\s*:([A-Za-z0-9+/=]*):\s*")
 _RANGE = re.compile(r"\s*bytes\s*=\s*(?:([0-9]+)\s*-\s*([0-9]*)|-\s*([0-9]+))\s*", re.IGNORECASE)
@@ -137,24 +138,29 @@ class ByteRange:
     length: int
 
 
-def byte_range(value: bytes, size: int) -> ByteRange | None | bool:
+def byte_range(value: bytes, size: int) -> ByteRange | None:
     """What a ``Range`` asks of a representation of `size` bytes (RFC 9110, section 14).
 
     None: nothing that is understood, so all of it; several ranges are answered with all of it
-    too, as section 14.2 allows. False: a range that cannot be satisfied.
+    too, as section 14.2 allows.
+
+    Raises:
+        UnsatisfiableRange: it lies past the end.
     """
     found = _RANGE.fullmatch(value.decode("latin-1"))
     if found is None or max(len(group or "") for group in found.groups()) > 30:
         return None
     if found[3]:
         wanted = min(int(found[3]), size)
-        return ByteRange(size - wanted, wanted) if wanted else False
+        if not wanted:
+            raise UnsatisfiableRange(size)
+        return ByteRange(size - wanted, wanted)
     first = int(found[1])
     last = int(found[2]) if found[2] else size - 1
     if found[2] and last < first:
         return None
     if first >= size:
-        return False
+        raise UnsatisfiableRange(size)
     return ByteRange(first, min(last, size - 1) - first + 1)
 
 

@@ -7,9 +7,7 @@ from services.gateway.exchange import Exchange
 from services.gateway.json_decoder import parse_json
 from services.gateway.problems import UnsupportedMediaType
 
-_JSON = re.compile(
-    rb'\s*application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?;?\s*', re.IGNORECASE
-)
+_JSON = re.compile(rb'\s*application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?;?\s*', re.IGNORECASE)
 
 
 async def read(exchange: Exchange, limit: int) -> Any:

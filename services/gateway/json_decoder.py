@@ -115,7 +115,7 @@ def _takes_null(field: FieldDescriptor) -> bool:
 def _setter(field: FieldDescriptor) -> _Setter:
     name = field.name
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        return _map(field)
+        return _map(field, field.message_type)
     if field.is_repeated:
         return _repeated(field)
     if field.message_type is not None:
@@ -129,7 +129,7 @@ def _setter(field: FieldDescriptor) -> _Setter:
         return set_message
     convert = from_json(field)
 
-    def set_scalar(message: Any, value: Any, path: str, faults: Faults, depth: int) -> None:
+    def set_scalar(message: Any, value: Any, _path: str, _faults: Faults, _depth: int) -> None:
         setattr(message, name, convert(value))
 
     return set_scalar
@@ -139,7 +139,7 @@ def _filler(descriptor: Descriptor) -> _Setter:
     if not descriptor.full_name.startswith("google.protobuf."):
         return decoder(descriptor)
 
-    def fill(message: Any, value: Any, path: str, faults: Faults, depth: int) -> None:
+    def fill(message: Any, value: Any, _path: str, _faults: Faults, _depth: int) -> None:
         well_known(message, value)
 
     return fill
@@ -168,10 +168,9 @@ def _repeated(field: FieldDescriptor) -> _Setter:
     return set_repeated
 
 
-def _map(field: FieldDescriptor) -> _Setter:
+def _map(field: FieldDescriptor, entry: Descriptor) -> _Setter:
     name = field.name
-    key_field = field.message_type.fields_by_name["key"]
-    value_field = field.message_type.fields_by_name["value"]
+    key_field, value_field = entry.fields_by_name["key"], entry.fields_by_name["value"]
     key_of = from_json(key_field)
     if key_field.type == FieldDescriptor.TYPE_BOOL:
         key_of = {"true": True, "false": False}.__getitem__

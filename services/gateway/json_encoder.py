@@ -39,7 +39,8 @@ def encoder(descriptor: Descriptor) -> _Convert:
 
 def to_json(message: Message) -> bytes:
     """A message as a JSON text."""
-    return orjson.dumps(encoder(message.DESCRIPTOR)(message))
+    descriptor: Any = message.DESCRIPTOR
+    return orjson.dumps(encoder(descriptor)(message))
 
 
 class Encoder:
@@ -84,7 +85,7 @@ def _timestamp(value: Any) -> str:
 
 def _converter(field: FieldDescriptor) -> _Convert | None:
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        return _map(field)
+        return _map(field.message_type)
     convert = _single(field)
     if not field.is_repeated:
         return convert
@@ -121,9 +122,9 @@ def _double(value: float) -> float | str:
     return "Infinity" if value > 0 else "-Infinity"
 
 
-def _map(field: FieldDescriptor) -> _Convert:
-    key_field = field.message_type.fields_by_name["key"]
-    convert = _single(field.message_type.fields_by_name["value"])
+def _map(entry: Descriptor) -> _Convert:
+    key_field = entry.fields_by_name["key"]
+    convert = _single(entry.fields_by_name["value"])
     key_of: _Convert = str
     if key_field.type == FieldDescriptor.TYPE_BOOL:
         key_of = {True: "true", False: "false"}.__getitem__

@@ -38,9 +38,7 @@ def _integer(low: int, high: int) -> Converter:
 
     def convert(value: Any) -> int:
         kind = type(value)
-        if kind is str and _INTEGER.fullmatch(value):
-            value = int(value)
-        elif kind is float and value.is_integer():
+        if (kind is str and _INTEGER.fullmatch(value)) or (kind is float and value.is_integer()):
             value = int(value)
         elif kind is not int:
             raise Mismatch("WRONG_TYPE", expected)
@@ -84,7 +82,9 @@ def _binary(value: Any) -> bytes:
         standard = value.replace("-", "+").replace("_", "/")
         if _BASE64.fullmatch(standard):
             try:
-                return base64.b64decode(standard.rstrip("=") + "=" * (-len(standard.rstrip("=")) % 4))
+                return base64.b64decode(
+                    standard.rstrip("=") + "=" * (-len(standard.rstrip("=")) % 4)
+                )
             except binascii.Error:
                 pass
     raise Mismatch("WRONG_TYPE", "has to be a string in base64 (RFC 4648)")
@@ -171,6 +171,9 @@ def shortest_float(value: float) -> float:
     """The shortest decimal that a 32-bit float field reads back as `value`."""
     for digits in range(6, 9):
         candidate = float(f"{value:.{digits}g}")
-        if abs(candidate) <= _FLOAT_MAX and struct.unpack("f", struct.pack("f", candidate))[0] == value:
+        if (
+            abs(candidate) <= _FLOAT_MAX
+            and struct.unpack("f", struct.pack("f", candidate))[0] == value
+        ):
             return candidate
     return float(f"{value:.9g}")

@@ -1,7 +1,7 @@
 """Path templates of ``google.api.http`` (google/api/http.proto), compiled to regular expressions.
 
-    Template = "/" Segments [ ":" LITERAL ] ;
-    Segment  = "*" | "**" | LITERAL | "{" FieldPath [ "=" Segments ] "}" ;
+Template = "/" Segments [ ":" LITERAL ] ;
+Segment  = "*" | "**" | LITERAL | "{" FieldPath [ "=" Segments ] "}" ;
 """
 
 import re

@@ -1,10 +1,11 @@
 """Refusals that only HTTP knows, beside those of `backbone.errors`.
 
-    DomainError
-    ├── PathNotFound            404
-    ├── MethodNotAllowed        405  with Allow
-    ├── UnsupportedMediaType    415  with Accept, or Accept-Encoding
-    └── HeaderFieldsTooLarge    431
+DomainError
+├── PathNotFound            404
+├── MethodNotAllowed        405  with Allow
+├── UnsupportedMediaType    415  with Accept, or Accept-Encoding
+├── UnsatisfiableRange      416  with Content-Range
+└── HeaderFieldsTooLarge    431
 """
 
 from typing import Any
@@ -39,6 +40,18 @@ class MethodNotAllowed(HttpError):
 class UnsupportedMediaType(HttpError):
     code, status = grpc.StatusCode.INVALID_ARGUMENT, 415
     title, default_reason = "Unsupported media type", "UNSUPPORTED_MEDIA_TYPE"
+
+
+class UnsatisfiableRange(HttpError):
+    """Content-Range tells the size (RFC 9110, section 15.5.17)."""
+
+    code, status = grpc.StatusCode.OUT_OF_RANGE, 416
+    title, default_reason = "Range not satisfiable", "RANGE_NOT_SATISFIABLE"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            f"The document has {size} bytes.", [(b"content-range", b"bytes */%d" % size)]
+        )
 
 
 class HeaderFieldsTooLarge(HttpError):

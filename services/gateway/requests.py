@@ -62,8 +62,9 @@ def parameters(
         kind = field.message_type
         if kind is None or kind.full_name in TEXTUAL:
             yield Parameter(parents, field)
-        elif not field.is_repeated and kind not in {item.containing_type for item in parents}:
-            if kind is not descriptor and not kind.full_name.startswith("google.protobuf."):
+        elif not field.is_repeated and not kind.full_name.startswith("google.protobuf."):
+            above = {descriptor.full_name, *(item.containing_type.full_name for item in parents)}
+            if kind.full_name not in above:
                 yield from parameters(kind, (*parents, field))
 
 

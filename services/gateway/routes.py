@@ -55,18 +55,21 @@ class RouteTable:
             ContractError: another one answers the same method and path.
         """
         if route.path.variables or "*" in route.path.text:
-            for template, methods in self._dynamic:
-                if template.pattern == route.path.pattern:
-                    break
-            else:
-                methods = {}
-                self._dynamic.append((route.path, methods))
-                self._dynamic.sort(key=lambda entry: entry[0].rank)
+            methods = self._same_pattern(route.path)
         else:
             methods = self._static.setdefault(route.path.text, {})
         if route.method in methods:
             raise ContractError(f"{route.method} {route.path.text} is declared twice")
         methods[route.method] = route
+
+    def _same_pattern(self, path: PathTemplate) -> dict[str, Route]:
+        for template, methods in self._dynamic:
+            if template.pattern == path.pattern:
+                return methods
+        methods = {}
+        self._dynamic.append((path, methods))
+        self._dynamic.sort(key=lambda entry: entry[0].rank)
+        return methods
 
     def get(self, path: str, handler: Handler) -> None:
         """Adds the GET of a path without variables."""

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backbone.contracts import SERVICES
+from backbone.settings import PREFIX
 
 
 class GatewaySettings(BaseSettings):
@@ -15,7 +16,7 @@ class GatewaySettings(BaseSettings):
         pydantic.ValidationError: a value is missing or malformed; it names each variable.
     """
 
-    model_config = SettingsConfigDict(env_prefix="BACKBONE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     # Where HTTP is served, `host:port`; port 0 takes a free one.
     http_listen: str = Field(default="127.0.0.1:8000", pattern=r"^.+:\d{1,5}$")
@@ -40,7 +41,7 @@ class GatewaySettings(BaseSettings):
     # Seconds that the upload or download of a document may take.
     transfer_timeout: float = Field(default=300.0, gt=0)
     # Seconds that requests in flight are given to finish when the gateway stops.
-    stop_timeout: float = Field(default=20.0, gt=0)
+    stop_timeout: float = Field(default=25.0, gt=0)
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -54,7 +55,12 @@ class GatewaySettings(BaseSettings):
     def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
             scheme, separator, host = origin.partition("://")
-            if not separator or scheme not in {"http", "https"} or not host or set(host) & set("/*"):
+            if (
+                not separator
+                or scheme not in {"http", "https"}
+                or not host
+                or set(host) & set("/*")
+            ):
                 raise ValueError(
                     f"{origin!r} is not an origin: scheme and host, no path and no wildcard"
                 )

@@ -35,7 +35,15 @@ _HEADERS = (
 )
 
 
+def sent_events(binding: Binding) -> options_pb2.ServerSentEvents:
+    """What the contract says of the stream's identifiers."""
+    options = binding.rpc.GetOptions()
+    declared: options_pb2.ServerSentEvents = options.Extensions[options_pb2.server_sent_events]
+    return declared
+
+
 def event_name(binding: Binding) -> str:
+    """The `event` of each message."""
     return binding.rpc.output_type.name.removesuffix("Response")
 
 
@@ -63,7 +71,7 @@ class EventStreamHandler:
         self._heartbeat = heartbeat
         self._encode = encoder(binding.rpc.output_type)
         self._event = event_name(binding).encode("ascii")
-        declared = binding.rpc.GetOptions().Extensions[options_pb2.server_sent_events]
+        declared = sent_events(binding)
         self._id_field = self._field(binding.rpc.output_type, declared.id_field, binding)
         self._resume_field = self._field(binding.rpc.input_type, declared.resume_field, binding)
 
@@ -102,10 +110,10 @@ class EventStreamHandler:
 
     async def _tell(self, exchange: Exchange, stream: "_Stream") -> None:
         try:
-            while not stream.over:
+            while True:
                 message = await stream.next(self._heartbeat)
                 if stream.over:
-                    break
+                    return
                 await exchange.write(b":\n\n" if message is None else self._render(message))
         except grpc.aio.AioRpcError as error:
             document = orjson.dumps(document_of(error, exchange.trace_id))

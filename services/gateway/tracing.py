@@ -27,7 +27,6 @@ def start(exchange: Exchange, template: str) -> None:
         f"{exchange.method} {template}",
         context=parent if parent is not None else Context(),
         kind=trace.SpanKind.SERVER,
-        attributes={"http.request.method": exchange.method, "http.route": template},
     )
     context = span.get_span_context()
     if context.is_valid:
@@ -35,11 +34,18 @@ def start(exchange: Exchange, template: str) -> None:
         exchange.common.append((b"traceparent", traceparent(context).encode("ascii")))
 
 
-def finish(exchange: Exchange, status: int) -> None:
+def finish(exchange: Exchange, template: str) -> None:
     """Ends the request's span."""
-    span = exchange.span
+    span, status = exchange.span, exchange.status
     if span.is_recording():
-        span.set_attribute("http.response.status_code", status)
+        # All at once: each call of its own costs what the span does.
+        span.set_attributes(
+            {
+                "http.request.method": exchange.method,
+                "http.route": template,
+                "http.response.status_code": status,
+            }
+        )
         if status >= 500:
             span.set_status(trace.StatusCode.ERROR)
     span.end()

@@ -39,9 +39,7 @@ class UnaryHandler:
         if self._builder.has_body:
             body = await read(exchange, self._max_body_bytes)
         request = self._builder.build(arguments, exchange.query, body)
-        response = await self._stub(
-            request, timeout=self._timeout, metadata=metadata(exchange)
-        )
+        response = await self._stub(request, timeout=self._timeout, metadata=metadata(exchange))
         await exchange.respond(200, [*JSON_HEADERS], orjson.dumps(self._document(response)))
 
     def _document(self, response: Any) -> Any:

@@ -114,7 +114,7 @@ def test_a_busy_port_is_named_with_the_process_that_holds_it(here: Site) -> None
         holder.listen()
         busy = Site({**PORTS, "smtp": holder.getsockname()[1]}, here.secrets)
         with pytest.raises(
-            StackError, match=r"\(smtp\) is taken by process \d+ .*BACKBONE_PORT_SMTP"
+            StackError, match=r"(?s)\(smtp\) is taken by process \d+ .*BACKBONE_PORT_SMTP"
         ):
             site.refuse_busy_ports(busy, ["smtp"])
     site.refuse_busy_ports(busy, ["smtp"])
