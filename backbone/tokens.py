@@ -183,7 +183,9 @@ def _text(claims: dict[str, Any], name: str) -> str:
 def _roles(claims: dict[str, Any]) -> frozenset[str]:
     access = claims.get("realm_access")
     roles = access.get("roles") if isinstance(access, dict) else None
-    return frozenset(item for item in roles if isinstance(item, str)) if roles else frozenset()
+    if not isinstance(roles, list):
+        return frozenset()
+    return frozenset(item for item in roles if isinstance(item, str))
 
 
 def _administration(claims: dict[str, Any]) -> str:

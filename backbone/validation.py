@@ -17,6 +17,9 @@ from google.protobuf.message import Message
 from backbone.errors import FieldViolation, InvalidInput
 
 Check = Callable[[Any, str], Iterator[FieldViolation]]
+# What a value must pass, the reason when it does not, and the mend.
+Test = tuple[Callable[[Any], bool], str, str]
+_TIMESTAMP = "google.protobuf.Timestamp"
 
 
 def validate(message: Message) -> None:
@@ -41,9 +44,10 @@ def _checks(descriptor: Descriptor) -> tuple[Check, ...]:
 
 def _compile(descriptor: Descriptor, above: frozenset[str]) -> Iterator[Check]:
     for field in descriptor.fields:
+        tests = list(_type_tests(field))
         options = field.GetOptions()
-        if options.HasExtension(options_pb2.rules):
-            yield _rules(field, options.Extensions[options_pb2.rules])
+        if tests or options.HasExtension(options_pb2.rules):
+            yield _rules(field, options.Extensions[options_pb2.rules], tests)
         nested = field.message_type
         if nested is not None and nested.full_name not in above | {descriptor.full_name}:
             inner = tuple(_compile(nested, above | {descriptor.full_name}))
@@ -66,9 +70,9 @@ def _within(field: FieldDescriptor, checks: tuple[Check, ...]) -> Check:
     return check
 
 
-def _rules(field: FieldDescriptor, rules: options_pb2.FieldRules) -> Check:
+def _rules(field: FieldDescriptor, rules: options_pb2.FieldRules, tests: list[Test]) -> Check:
     name = field.name
-    tests = list(_value_tests(rules))
+    tests = [*tests, *_value_tests(rules)]
     required, max_items, repeated = rules.required, rules.max_items, field.is_repeated
     presence = field.message_type is not None and not repeated
 
@@ -90,9 +94,15 @@ def _rules(field: FieldDescriptor, rules: options_pb2.FieldRules) -> Check:
     return check
 
 
-def _value_tests(
-    rules: options_pb2.FieldRules,
-) -> Iterator[tuple[Callable[[Any], bool], str, str]]:
+def _type_tests(field: FieldDescriptor) -> Iterator[Test]:
+    # What protobuf lets through, and neither PostgreSQL nor Python's calendar can hold.
+    if field.type == FieldDescriptor.TYPE_STRING:
+        yield lambda value: "\0" not in value, "NUL", "must not hold the character U+0000"
+    if field.message_type is not None and field.message_type.full_name == _TIMESTAMP:
+        yield _is_moment, "TIMESTAMP", "must lie in the years 1 to 9999"
+
+
+def _value_tests(rules: options_pb2.FieldRules) -> Iterator[Test]:
     if limit := rules.max_length:
         yield lambda value: len(value) <= limit, "MAX_LENGTH", f"is longer than {limit}"
     if rules.pattern:
@@ -106,6 +116,10 @@ def _value_tests(
     if rules.HasField("maximum"):
         high = rules.maximum
         yield lambda value: value <= high, "MAXIMUM", f"must be at most {high}"
+
+
+def _is_moment(value: Any) -> bool:
+    return -62_135_596_800 <= value.seconds < 253_402_300_800 and 0 <= value.nanos < 1_000_000_000
 
 
 def _is_uuid(value: str) -> bool:

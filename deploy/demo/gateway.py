@@ -2,11 +2,13 @@
 
 import base64
 import hashlib
+import http.client
 import json
 import queue
+import socket
 import threading
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 
@@ -53,13 +55,14 @@ class Inbox:
     """The live inbox (Server-Sent Events), read on a thread. Use as a context manager."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._response = requests.get(
-            f"{url}/v1/inbox/stream",
+        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+        self._connection.request(
+            "GET",
+            "/v1/inbox/stream",
             headers={"Authorization": f"Bearer {token}", "Accept": "text/event-stream"},
-            stream=True,
-            timeout=(TIMEOUT, 60),
         )
-        expect(self._response.ok, f"the stream was refused ({self._response.status_code})")
+        self._response = self._connection.getresponse()
+        expect(self._response.status == 200, f"the stream was refused ({self._response.status})")
         self._entries: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -67,16 +70,13 @@ class Inbox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._response.close()
+        # Not `close`, which would wait for the thread that reads.
+        self._connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _read(self) -> None:
-        try:
-            for line in self._response.iter_lines():
-                if line.startswith(b"data:"):
-                    self._entries.put(json.loads(line[5:]))
-        except (requests.RequestException, AttributeError, ValueError):
-            # Closing the response from another thread ends the reading this way.
-            return
+        for line in self._response:
+            if line.startswith(b"data:"):
+                self._entries.put(json.loads(line[5:]))
 
     def entry(self, kind: str, entity_id: str, seconds: float) -> dict[str, Any]:
         """The entry of one kind about one entity, when it comes.

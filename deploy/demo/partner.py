@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import TopicAuthorizationFailedError
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from deploy.demo.narrator import StepError
@@ -21,6 +22,32 @@ class _Tokens(AbstractTokenProvider):  # type: ignore[misc]
         return self._token()
 
 
+def connect(address: str, token: Callable[[], str], group: str | None) -> KafkaConsumer:
+    """A consumer on the partners' listener, with a Keycloak token (SASL/OAUTHBEARER)."""
+    return KafkaConsumer(
+        bootstrap_servers=address,
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="OAUTHBEARER",
+        sasl_oauth_token_provider=_Tokens(token),
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="latest",
+    )
+
+
+def may_read(address: str, token: Callable[[], str], topic: str) -> bool:
+    """Whether the broker lets this token read a topic, whatever the consumer group."""
+    consumer = connect(address, token, None)
+    try:
+        # `poll` passes over what it may not fetch; asking for offsets tells.
+        consumer.beginning_offsets([TopicPartition(topic, 0)])
+    except TopicAuthorizationFailedError:
+        return False
+    finally:
+        consumer.close(autocommit=False)
+    return True
+
+
 class Listener:
     """A consumer of one topic, from now on. Use as a context manager.
 
@@ -30,15 +57,7 @@ class Listener:
 
     def __init__(self, address: str, client: str, token: Callable[[], str], topic: str) -> None:
         self._topic = topic
-        self._consumer = KafkaConsumer(
-            bootstrap_servers=address,
-            security_protocol="SASL_PLAINTEXT",
-            sasl_mechanism="OAUTHBEARER",
-            sasl_oauth_token_provider=_Tokens(token),
-            group_id=f"{client}.demo-{secrets.token_hex(4)}",
-            enable_auto_commit=False,
-            auto_offset_reset="latest",
-        )
+        self._consumer = connect(address, token, f"{client}.demo-{secrets.token_hex(4)}")
 
     def __enter__(self) -> Self:
         self._consumer.subscribe([self._topic])

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 
-from deploy.demo.narrator import expect
+from deploy.demo.narrator import StepError, expect
 
 TIMEOUT = 10
 
@@ -32,8 +32,7 @@ class Realm:
         verifier = secrets.token_urlsafe(48)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
         state = secrets.token_urlsafe(16)
-        browser = requests.Session()
-        page = browser.get(
+        page = requests.get(
             f"{self._protocol}/auth",
             params={
                 "response_type": "code",
@@ -46,16 +45,7 @@ class Realm:
             },
             timeout=TIMEOUT,
         )
-        form = re.search(r'<form[^>]+id="kc-form-login"[^>]+action="([^"]+)"', page.text)
-        expect(form, f"Keycloak showed no sign-in form (status {page.status_code})")
-        assert form is not None
-        answer = browser.post(
-            html.unescape(form[1]),
-            data={"username": person["username"], "password": person["password"]},
-            allow_redirects=False,
-            timeout=TIMEOUT,
-        )
-        expect(answer.status_code == 302, f"the sign-in was refused ({answer.status_code})")
+        answer = _through_the_pages(page, person["username"], person["password"])
         returned = parse_qs(urlsplit(answer.headers["Location"]).query)
         expect(returned.get("state") == [state], "the state came back changed")
         return self._token(
@@ -93,6 +83,31 @@ class Realm:
         expect(answer.ok, f"no token ({answer.status_code}): {answer.text[:200]}")
         tokens: dict[str, Any] = answer.json()
         return tokens
+
+
+def _through_the_pages(page: requests.Response, username: str, password: str) -> requests.Response:
+    """Fills in the sign-in pages (the name, then the password) up to the redirection back.
+
+    Raises:
+        StepError: Keycloak asks for something else, or refuses.
+    """
+    cookies: dict[str, str] = {}
+    for _ in range(3):
+        # Marked Secure: a browser sends them to a loopback address all the same.
+        cookies |= {cookie.name: cookie.value or "" for cookie in page.cookies}
+        form = re.search(r'<form[^>]+id="kc-form-login"[^>]+action="([^"]+)"', page.text)
+        expect(form, f"Keycloak showed no sign-in form (status {page.status_code})")
+        assert form is not None
+        page = requests.post(
+            html.unescape(form[1]),
+            data={"username": username, "password": password},
+            cookies=cookies,
+            allow_redirects=False,
+            timeout=TIMEOUT,
+        )
+        if page.status_code == 302:
+            return page
+    raise StepError("the sign-in was refused")
 
 
 def claims(token: str) -> dict[str, Any]:

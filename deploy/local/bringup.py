@@ -47,11 +47,13 @@ def bring_up(wanted: Sequence[Component], say: Say) -> None:
 
 
 def start_one(component: Component, say: Say) -> None:
-    """Start a component unless it runs, and wait until it is healthy."""
+    """Prepare a component, start it unless it runs, wait until it is healthy, provision it."""
     began = time.monotonic()
+    component.prepare()
     if component.command:
         Supervisor().start(component.name)
     wait_one(component, say)
+    component.provision()
     say(f"{component.name}: ready in {time.monotonic() - began:.1f} s")
 
 
@@ -99,6 +101,4 @@ def _bring_one(component: Component, needs: Sequence[Future], say: Say) -> None:
         install(component.program, say)
     for need in needs:
         need.result()
-    component.prepare()
     start_one(component, say)
-    component.provision()

@@ -87,15 +87,21 @@ def components(site: Site) -> list[Component]:
             ports=("kafka", "kafka_partners", "kafka_controller"),
         ),
         Component(
-            name="provision",
-            after=("postgres", "kafka", "keycloak", "minio", "mailbox"),
-            prepare=partial(services.prepare, site),
+            name="migrations",
+            after=("postgres",),
+            prepare=partial(services.migrate, site),
+            service=True,
+        ),
+        Component(
+            name="topics",
+            after=("kafka",),
+            prepare=partial(services.apply_topics, site),
             service=True,
         ),
         *(
             Component(
                 name=name,
-                after=("provision",),
+                after=("migrations", "topics", "minio", "mailbox"),
                 command=services.command(name),
                 environment=services.environment(site, name),
                 healthy=http_ok(site.url(f"{name}_ops", "/readyz")),

@@ -1,9 +1,7 @@
 """The services of the backbone: their environment, and what is done before they start."""
 
-import concurrent.futures
 import os
 import subprocess
-from pathlib import Path
 
 from deploy.local import kafka, minio, postgres
 from deploy.local.errors import StackError
@@ -57,35 +55,25 @@ def command(name: str) -> tuple[str, ...]:
     return (str(BACKBONE), "serve", name)
 
 
-def prepare(site: Site) -> None:
-    """Bring schemas, topics and grants to what the code expects: every step may be done again."""
-    _check_installed(BACKBONE)
-    with concurrent.futures.ThreadPoolExecutor() as together:
-        steps = [together.submit(_run, site, name, "migrate", name) for name in SERVICES]
-        steps.append(together.submit(_topics, site))
-        for step in steps:
-            step.result()
+def migrate(site: Site) -> None:
+    """Bring every schema to what the code expects."""
+    for name in SERVICES:
+        _run(site, name, "migrate", name)
 
 
-def _topics(site: Site) -> None:
+def apply_topics(site: Site) -> None:
+    """Make the topics that the contracts derive, and grant the demo's one partner what it reads."""
     _run(site, "identity", "topics", "apply")
-    # The one partner of the demo that was granted something; the other one was not.
     _run(site, "identity", "topics", "grant", "partner-caf", "public.documents.v1.Document")
-
-
-def _check_installed(backbone: Path) -> None:
-    if not backbone.exists():
-        raise StackError(
-            f"{backbone} is missing",
-            "install the project: `make up` does, or pip install -e '.[local]'",
-        )
 
 
 def _run(site: Site, service: str, *arguments: str) -> None:
     """Run a command of `backbone` with a service's environment, its words kept in
     `.local/log/provision.log`.
     """
-    log_path = LOG / "provision.log"
+    if not BACKBONE.exists():
+        raise StackError(f"{BACKBONE} is missing", "install the project first: `make up` does")
+    log_path = LOG / f"{arguments[0]}.log"
     with log_path.open("a") as log:
         done = subprocess.run(
             (str(BACKBONE), *arguments),

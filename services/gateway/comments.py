@@ -1,13 +1,17 @@
 """The comments of the contracts: what the OpenAPI document says of each element."""
 
+import re
 from importlib.resources import files
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorSet
 
+from services.gateway.names import json_path
+
 # Field numbers of descriptor.proto, which source locations are paths of.
 _FILE_MESSAGE, _FILE_ENUM, _FILE_SERVICE, _FILE_PACKAGE = 4, 5, 6, 2
 _MESSAGE_FIELD, _MESSAGE_NESTED, _MESSAGE_ENUM = 2, 3, 4
-_ENUM_VALUE, _SERVICE_METHOD = 2, 2
+_SERVICE_METHOD = 2
+_FIELD = re.compile(r"`[a-z][a-z0-9_.]*`")
 
 
 def load() -> dict[str, str]:
@@ -55,4 +59,6 @@ def _name_message(
 
 def _clean(comment: str) -> str:
     lines = [line.removeprefix(" ").rstrip() for line in comment.strip("\n").split("\n")]
-    return "\n".join(lines).strip()
+    text = "\n".join(lines).strip()
+    # The contracts speak of their own fields; readers of the document know their JSON names.
+    return _FIELD.sub(lambda found: json_path(found[0]), text)

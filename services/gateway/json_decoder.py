@@ -46,15 +46,17 @@ def parse_json(body: bytes) -> Any:
         ) from None
 
 
-def decode(descriptor: Descriptor, value: Any, message: Message, path: str = "") -> None:
+def decode(descriptor: Descriptor, value: Any, message: Message) -> None:
     """Fills `message` from a JSON value.
 
     Raises:
         InvalidInput: with a violation for each field that is unknown, given twice or of the
             wrong type (the first twenty).
     """
+    if type(value) is not dict:
+        raise InvalidInput("The body has to be a JSON object.", reason="WRONG_TYPE")
     faults: Faults = []
-    decoder(descriptor)(message, value, path, faults, 0)
+    decoder(descriptor)(message, value, "", faults, 0)
     if faults:
         raise InvalidInput("The request has fields at fault.", fields=faults[:_MAX_FAULTS])
 

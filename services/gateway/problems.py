@@ -85,11 +85,11 @@ def headers_of(error: BaseException, status: int, token_sent: bool) -> Headers:
 def document_of(error: BaseException, trace_id: str, rename: Any = None) -> dict[str, Any]:
     """The problem document of `error`, its fields named as the HTTP client knows them.
 
-    `rename` takes a field's path in the gRPC request (``expire_time``) to its name over HTTP
-    (``expireTime``, or a header's name).
+    `rename` takes a field's path in the gRPC request (``expire_time``), which services name, to
+    its name over HTTP (``expireTime``, or a header's name).
     """
     document = problem(error, trace_id)
-    if rename is not None:
+    if rename is not None and isinstance(error, grpc.RpcError):
         for item in document.get("errors", ()):
             field, item["field"] = item["field"], rename(item["field"])
             if document["detail"].startswith(f"{field}: "):

@@ -63,8 +63,8 @@ def parameters(
         if kind is None or kind.full_name in TEXTUAL:
             yield Parameter(parents, field)
         elif not field.is_repeated and not kind.full_name.startswith("google.protobuf."):
-            above = {descriptor.full_name, *(item.containing_type.full_name for item in parents)}
-            if kind.full_name not in above:
+            above: list[Any] = [descriptor, *(item.containing_type for item in parents)]
+            if kind.full_name not in {item.full_name for item in above}:
                 yield from parameters(kind, (*parents, field))
 
 

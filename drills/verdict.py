@@ -1,0 +1,40 @@
+"""What a drill concludes, in the words of Jepsen's checkers."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(slots=True)
+class Verdict:
+    """Counts of a drill. It passes when nothing is lost, invented or done twice."""
+
+    drill: str
+    seed: int
+    faults: int = 0
+    attempted: int = 0
+    acknowledged: int = 0
+    # Acknowledged, and not there afterwards.
+    lost: list[str] = field(default_factory=list)
+    # There, and never attempted.
+    phantom: list[str] = field(default_factory=list)
+    # One effect, more than once.
+    duplicate: list[str] = field(default_factory=list)
+    # There, and not what was sent.
+    corrupt: list[str] = field(default_factory=list)
+    # What this drill cannot show, said beside its figures.
+    limits: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        clean = not (self.lost or self.phantom or self.duplicate or self.corrupt)
+        return clean and self.faults > 0 and self.acknowledged > 0
+
+    def save(self, folder: Path) -> Path:
+        """Writes the verdict as JSON; returns its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.drill}.json"
+        path.write_text(json.dumps({**asdict(self), "passed": self.passed}, indent=2) + "\n")
+        return path

@@ -1,0 +1,98 @@
+"""Fixtures on the real stack. A test that asks for none of them runs without it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import deploy.local
+from tests.support.mailbox import Mailbox
+from tests.support.objects import Objects
+from tests.support.realm import Person, Realm
+from tests.support.rpc import Client
+from tests.support.tables import Tables, tables
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[dict[str, Any]]:
+    """The local stack, up and healthy: left as it was found."""
+    try:
+        deploy.local.load()
+        found = True
+    except deploy.local.StackError:
+        found = False
+    yield deploy.local.up()
+    if not found:
+        deploy.local.down()
+
+
+@pytest.fixture(scope="session")
+def realm(stack: dict[str, Any]) -> Iterator[Realm]:
+    opened = Realm(stack)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def person(realm: Realm) -> Iterator[Person]:
+    """A citizen of this test alone."""
+    with realm.person() as created:
+        yield created
+
+
+@pytest.fixture
+def token(realm: Realm, person: Person) -> str:
+    """The access token of `person`."""
+    return realm.token_of(person)
+
+
+@pytest.fixture(scope="session")
+def clients(stack: dict[str, Any]) -> Iterator[dict[str, Client]]:
+    """A gRPC client of each service, by its area."""
+    opened = {
+        area: Client(area, service["grpc"])
+        for area, service in stack["services"].items()
+        if service["grpc"]
+    }
+    yield opened
+    for client in opened.values():
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def identity(clients: dict[str, Client]) -> Client:
+    return clients["identity"]
+
+
+@pytest.fixture(scope="session")
+def documents(clients: dict[str, Client]) -> Client:
+    return clients["documents"]
+
+
+@pytest.fixture(scope="session")
+def notifications(clients: dict[str, Client]) -> Client:
+    return clients["notifications"]
+
+
+@pytest.fixture(scope="session")
+def gateway(stack: dict[str, Any]) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack["gateway"], timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def mailbox(stack: dict[str, Any]) -> Mailbox:
+    return Mailbox(Path(stack["mailbox"]))
+
+
+@pytest.fixture(scope="session")
+def database(stack: dict[str, Any]) -> Iterator[Tables]:
+    with tables(stack["postgres"]["url"]) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def objects(stack: dict[str, Any]) -> Objects:
+    return Objects(stack)

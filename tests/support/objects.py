@@ -1,0 +1,26 @@
+"""The object store, looked into past the vault."""
+
+from typing import Any
+
+from minio import Minio
+
+
+class Objects:
+    """The documents' bucket, as the store's operator sees it."""
+
+    def __init__(self, stack: dict[str, Any]) -> None:
+        storage = stack["storage"]
+        self._bucket = storage["bucket"]
+        self._client = Minio(
+            endpoint=storage["endpoint"],
+            access_key=storage["root_access_key"],
+            secret_key=storage["root_secret_key"],
+            secure=False,
+        )
+
+    def keys(self) -> set[str]:
+        """Every object, hidden versions included."""
+        found = self._client.list_objects(
+            bucket_name=self._bucket, recursive=True, include_version=True
+        )
+        return {str(item.object_name) for item in found}

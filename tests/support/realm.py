@@ -1,0 +1,119 @@
+"""Tokens and people of the development realm."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from keycloak import KeycloakAdmin
+
+# Of the 300 s that a token lives.
+REUSE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Person:
+    """Someone with an account in the realm."""
+
+    account_id: str
+    username: str
+    password: str
+    name: str
+    email: str
+
+
+class Realm:
+    """The realm of a running stack."""
+
+    def __init__(self, stack: dict[str, Any]) -> None:
+        self._stack = stack
+        self._tokens: dict[tuple[str, ...], tuple[float, str]] = {}
+        self._http = httpx.Client(
+            base_url=f"{stack['issuer']}/protocol/openid-connect", timeout=20
+        )
+        keycloak = stack["keycloak"]
+        self._admin = KeycloakAdmin(
+            server_url=keycloak["url"],
+            username=keycloak["admin_username"],
+            password=keycloak["admin_password"],
+            realm_name=keycloak["realm"],
+            user_realm_name="master",
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def token(self, role: str) -> str:
+        """A token of the account `citizen`, `stranger`, `agent` or `admin`."""
+        account = self._stack["accounts"][role]
+        return self._password(account["username"], account["password"])
+
+    def token_of(self, person: Person) -> str:
+        return self._password(person.username, person.password)
+
+    def client_token(self, client: str) -> str:
+        """A token of a client that acts for itself: a partner, or a service."""
+        known = self._stack["clients"][client]
+        return self._cached(
+            grant_type="client_credentials",
+            client_id=known["client_id"],
+            client_secret=known["client_secret"],
+        )
+
+    def short_lived_token(self, person: Person) -> str:
+        """A token that lives one second."""
+        return self._ask(
+            grant_type="password",
+            client_id="development-expired",
+            username=person.username,
+            password=person.password,
+        )
+
+    def subject(self, role: str) -> str:
+        """The account identifier of a development account."""
+        username = self._stack["accounts"][role]["username"]
+        return str(self._admin.get_user_id(username))
+
+    @contextmanager
+    def person(self, *, email_verified: bool = True, locale: str = "fr") -> Iterator[Person]:
+        """A citizen whom nobody has seen yet; forgotten by the realm afterwards."""
+        mark = uuid.uuid4().hex[:12]
+        username, password = f"essai-{mark}", uuid.uuid4().hex
+        email = f"{username}@courriel.example"
+        account_id = self._admin.create_user(
+            {
+                "username": username,
+                "email": email,
+                "emailVerified": email_verified,
+                "firstName": "Éloïse",
+                "lastName": f"Essai-{mark}",
+                "enabled": True,
+                "attributes": {"locale": [locale]},
+                "credentials": [{"type": "password", "value": password, "temporary": False}],
+            }
+        )
+        try:
+            yield Person(str(account_id), username, password, f"Éloïse Essai-{mark}", email)
+        finally:
+            self._admin.delete_user(account_id)
+
+    def _password(self, username: str, password: str) -> str:
+        return self._cached(
+            grant_type="password", client_id="development", username=username, password=password
+        )
+
+    def _cached(self, **form: str) -> str:
+        key = tuple(form.values())
+        renew_at, token = self._tokens.get(key, (0.0, ""))
+        if time.monotonic() > renew_at:
+            token = self._ask(**form)
+            self._tokens[key] = time.monotonic() + REUSE_SECONDS, token
+        return token
+
+    def _ask(self, **form: str) -> str:
+        answer = self._http.post("/token", data=form)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])

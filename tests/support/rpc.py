@@ -1,0 +1,91 @@
+"""A gRPC client built from a contract: every rpc, of all four kinds, as a method."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from backbone import contracts
+
+
+class Client:
+    """``client.get_me(request, token=…)``: returns the response, an iterator when the server
+    streams. The call itself is ``client.start("get_me", request, …)``.
+    """
+
+    def __init__(self, area: str, address: str) -> None:
+        self.channel = grpc.insecure_channel(address)
+        self._calls: dict[str, Callable[..., Any]] = {}
+        self._streams: dict[str, bool] = {}
+        for method in contracts.service(contracts.SERVICES[area]).methods:
+            name = contracts.snake_case(method.name)
+            self._calls[name] = _multicallable(self.channel, method)
+            self._streams[name] = bool(method.server_streaming)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(request: Any, *, token: str = "", timeout: float = 20.0) -> Any:
+            started = self.start(name, request, token=token, timeout=timeout)
+            return started if self._streams[name] else started.result()
+
+        return call
+
+    def start(self, name: str, request: Any, *, token: str = "", timeout: float = 20.0) -> Any:
+        """The call object: a future, or an iterator that can be cancelled."""
+        metadata = [("authorization", f"Bearer {token}")] if token else []
+        call = self._calls[name]
+        start = call if self._streams[name] else call.future  # type: ignore[attr-defined]
+        return start(request, timeout=timeout, metadata=metadata)
+
+    def close(self) -> None:
+        self.channel.close()
+
+
+def _multicallable(channel: grpc.Channel, method: MethodDescriptor) -> Callable[..., Any]:
+    make = {
+        (False, False): channel.unary_unary,
+        (False, True): channel.unary_stream,
+        (True, False): channel.stream_unary,
+        (True, True): channel.stream_stream,
+    }[bool(method.client_streaming), bool(method.server_streaming)]
+    return make(
+        contracts.path(method),
+        request_serializer=contracts.message_class(method.input_type).SerializeToString,
+        response_deserializer=contracts.message_class(method.output_type).FromString,
+    )
+
+
+class Refusal:
+    """What a refused call said: its code, its reason, its fields at fault."""
+
+    def __init__(self, error: grpc.RpcError) -> None:
+        assert isinstance(error, grpc.Call)
+        self.code = error.code()
+        self.reason = ""
+        self.trace_id = ""
+        self.fields: dict[str, str] = {}
+        status = rpc_status.from_call(error)
+        self.detail = status.message if status else error.details() or ""
+        for packed in status.details if status else ():
+            info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+            if packed.Unpack(info):
+                self.reason, self.trace_id = info.reason, info.metadata["trace_id"]
+            elif packed.Unpack(bad):
+                self.fields = {item.field: item.reason for item in bad.field_violations}
+
+
+def refusal(call: Callable[[], Any]) -> Refusal:
+    """How `call` is refused.
+
+    Raises:
+        AssertionError: it is not.
+    """
+    try:
+        answer = call()
+        if isinstance(answer, Iterator):
+            answer = list(answer)
+    except grpc.RpcError as error:
+        return Refusal(error)
+    raise AssertionError(f"was answered: {answer!r}")

@@ -1,0 +1,63 @@
+"""Deposits, over gRPC: unique documents, whole or broken on purpose."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Iterator
+
+from administration.documents.v1 import documents_pb2
+from administration.documents.v1.documents_pb2 import DepositDocumentRequest, Document
+
+from tests.support.rpc import Client
+
+CHUNK_BYTES = 64 * 1024
+
+
+def unique_bytes(size: int = 1000) -> bytes:
+    """A document that no other test has."""
+    return secrets.token_bytes(size)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def chunks(data: bytes, size: int = CHUNK_BYTES) -> Iterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+def requests(
+    data: Iterable[bytes],
+    *,
+    name: str = "acte.pdf",
+    media_type: str = "application/pdf",
+    size_bytes: int = 0,
+    sha256: str = "",
+) -> Iterator[DepositDocumentRequest]:
+    """The messages of a deposit: the header, then the chunks."""
+    header = DepositDocumentRequest.Header(
+        name=name, media_type=media_type, size_bytes=size_bytes, sha256=sha256
+    )
+    yield DepositDocumentRequest(header=header)
+    for chunk in data:
+        yield DepositDocumentRequest(chunk=chunk)
+
+
+def deposit(documents: Client, token: str, data: bytes, **header: str) -> Document:
+    """Deposits `data`, announced in full; the document."""
+    messages = requests(chunks(data), size_bytes=len(data), sha256=sha256(data), **header)  # type: ignore[arg-type]
+    answer: documents_pb2.DepositDocumentResponse = documents.deposit_document(
+        messages, token=token
+    )
+    return answer.document
+
+
+def read(
+    documents: Client, token: str, document_id: str, offset: int = 0, length: int = 0
+) -> tuple[documents_pb2.ReadContentResponse.Header, bytes]:
+    """The header and the bytes of a document, or of a range of it."""
+    request = documents_pb2.ReadContentRequest(
+        document_id=document_id, offset=offset, length=length
+    )
+    first, *rest = documents.read_content(request, token=token)
+    return first.header, b"".join(message.chunk for message in rest)

@@ -1,0 +1,144 @@
+"""A document's bytes: ranges, conditions, and no silent truncation."""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from administration.documents.v1 import documents_pb2
+
+from backbone.errors import NotFound
+from tests.unit.gateway.conftest import Services, problem_of
+
+CONTENT = b"0123456789"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+ETAG = f'"{SHA256}"'
+PATH = "/v1/documents/d1/content"
+DOCUMENT = documents_pb2.Document(
+    document_id="d1", name="été.pdf", media_type="application/pdf", size_bytes=10, sha256=SHA256
+)
+
+
+def read(request: Any, _: Any) -> Iterator[Any]:
+    response = documents_pb2.ReadContentResponse
+    end = request.offset + request.length if request.length else len(CONTENT)
+    part = CONTENT[request.offset : end]
+    header = response.Header(document=DOCUMENT, offset=request.offset, length=len(part))
+    yield response(header=header)
+    for index in range(0, len(part), 4):
+        yield response(chunk=part[index : index + 4])
+
+
+@pytest.fixture(autouse=True)
+def vault(services: Services) -> Services:
+    services.answers["ReadContent"] = read
+    services.answers["GetDocument"] = lambda *_: documents_pb2.GetDocumentResponse(
+        document=DOCUMENT
+    )
+    return services
+
+
+def test_all_of_it(client: httpx.Client, services: Services) -> None:
+    response = client.get(PATH)
+    assert (response.status_code, response.content) == (200, CONTENT)
+    digest = base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()
+    assert {
+        "content-type": "application/pdf",
+        "content-length": "10",
+        "accept-ranges": "bytes",
+        "etag": ETAG,
+        "repr-digest": f"sha-256=:{digest}:",
+        "x-content-type-options": "nosniff",
+        "cache-control": "private, no-cache",
+        "content-disposition": "attachment; filename=\"_t_.pdf\"; filename*=UTF-8''%C3%A9t%C3%A9.pdf",
+    }.items() <= dict(response.headers).items()
+    assert [name for name, _, _ in services.calls] == ["ReadContent"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "content", "told"),
+    [
+        ("bytes=0-3", b"0123", "bytes 0-3/10"),
+        ("bytes=4-", b"456789", "bytes 4-9/10"),
+        ("bytes=-3", b"789", "bytes 7-9/10"),
+        ("bytes=8-99", b"89", "bytes 8-9/10"),
+        ("Bytes = 0-0", b"0", "bytes 0-0/10"),
+    ],
+)
+def test_one_range(client: httpx.Client, wanted: str, content: bytes, told: str) -> None:
+    response = client.get(PATH, headers={"Range": wanted})
+    assert (response.status_code, response.content) == (206, content)
+    assert response.headers["content-range"] == told
+
+
+@pytest.mark.parametrize(
+    "wanted", ["bytes=0-1,4-5", "bytes=5-2", "bytes=-", "lines=1-2", "bytes=a-b", "bytes=-99"]
+)
+def test_what_is_not_one_range_is_answered_with_all(client: httpx.Client, wanted: str) -> None:
+    response = client.get(PATH, headers={"Range": wanted})
+    assert (response.status_code, response.content) == (200, CONTENT)
+
+
+@pytest.mark.parametrize("wanted", ["bytes=10-", "bytes=99-100", "bytes=-0", f"bytes={10**25}-"])
+def test_a_range_past_the_end(client: httpx.Client, wanted: str) -> None:
+    response = client.get(PATH, headers={"Range": wanted})
+    assert problem_of(response)["status"] == 416
+    assert response.headers["content-range"] == "bytes */10"
+
+
+def test_conditions(client: httpx.Client) -> None:
+    for tags in (ETAG, f'"other", W/{ETAG}', "*"):
+        response = client.get(PATH, headers={"If-None-Match": tags})
+        assert (response.status_code, response.content) == (304, b"")
+        assert response.headers["etag"] == ETAG
+    assert client.get(PATH, headers={"If-None-Match": '"other"'}).content == CONTENT
+    kept = client.get(PATH, headers={"Range": "bytes=0-1", "If-Range": ETAG})
+    assert kept.content == b"01"
+    for condition in ('"other"', f"W/{ETAG}", "Tue, 24 Nov 2026 10:00:00 GMT"):
+        headers = {"Range": "bytes=50-", "If-Range": condition}
+        assert client.get(PATH, headers=headers).content == CONTENT
+
+
+def test_head_tells_without_reading(client: httpx.Client, services: Services) -> None:
+    response = client.head(PATH, headers={"Range": "bytes=0-1"})
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-length"] == "10"
+    assert [name for name, _, _ in services.calls] == ["GetDocument"]
+
+
+def test_a_refusal_is_a_problem(client: httpx.Client, services: Services) -> None:
+    def refuse(*_: Any) -> Any:
+        raise NotFound("No such document.")
+
+    services.answers["ReadContent"] = services.answers["GetDocument"] = refuse
+    assert problem_of(client.get(PATH))["status"] == 404
+    assert problem_of(client.get(PATH, headers={"Range": "bytes=0-1"}))["status"] == 404
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_body_cut_short_is_never_whole(
+    client: httpx.Client, services: Services, fails: bool
+) -> None:
+    def cut(request: Any, context: Any) -> Iterator[Any]:
+        messages = read(request, context)
+        yield next(messages)
+        yield next(messages)
+        if fails:
+            raise NotFound("Gone.")
+
+    services.answers["ReadContent"] = cut
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get(PATH)
+
+
+def test_leaving_ends_the_read(client: httpx.Client, services: Services) -> None:
+    def slow(request: Any, context: Any) -> Iterator[Any]:
+        yield from [next(read(request, context))]
+        services.ended.wait(10)
+
+    services.answers["ReadContent"] = slow
+    with client.stream("GET", PATH) as response:
+        assert response.status_code == 200
+    assert services.ended.wait(5)

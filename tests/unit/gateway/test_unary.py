@@ -1,0 +1,168 @@
+"""JSON to a unary rpc and back, over real sockets."""
+
+import httpx
+from administration.documents.v1 import documents_pb2
+from administration.identity.v1 import identity_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from backbone.errors import Forbidden, InvalidInput, NotFound, TooMany, Unauthenticated
+from services.gateway.edge import Edge
+from tests.unit.gateway.conftest import TRACE_ID, Services, problem_of, start_edge
+
+ID = "0190a1b2-0000-7000-8000-000000000001"
+SHARE = {"administration": "cacem", "purpose": "École", "expireTime": "2027-01-01T00:00:00Z"}
+
+
+def raises(error: Exception):  # type: ignore[no-untyped-def]
+    def answer(request: object, context: object) -> None:
+        raise error
+
+    return answer
+
+
+def test_a_get_answers_every_field_in_the_json_mapping(
+    services: Services, client: httpx.Client
+) -> None:
+    account = identity_pb2.Account(account_id=ID, create_time=Timestamp(seconds=1, nanos=5_000_000))
+    services.answers["GetMe"] = lambda *_: identity_pb2.GetMeResponse(account=account)
+
+    response = client.get("/v1/me")
+
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json() == {
+        "account": {
+            "accountId": ID,
+            "displayName": "",
+            "email": "",
+            "locale": "",
+            "createTime": "1970-01-01T00:00:01.005Z",
+        }
+    }
+
+
+def test_path_query_and_body_fill_the_request(services: Services, client: httpx.Client) -> None:
+    services.answers["ListDocuments"] = lambda *_: documents_pb2.ListDocumentsResponse()
+    services.answers["ShareDocument"] = lambda *_: documents_pb2.ShareDocumentResponse()
+
+    assert client.get("/v1/documents?page_size=3&pageToken=a%2Bb+c").json() == {
+        "documents": [],
+        "nextPageToken": "",
+    }
+    assert client.post(f"/v1/documents/{ID}/shares", json=SHARE).status_code == 200
+
+    (_, listed, _), (_, shared, _) = services.calls
+    assert listed == documents_pb2.ListDocumentsRequest(page_size=3, page_token="a+b c")
+    assert shared.document_id == ID
+    assert shared.purpose == "École"
+    assert shared.expire_time.ToJsonString() == "2027-01-01T00:00:00Z"
+
+
+def test_token_languages_and_trace_are_forwarded(services: Services, client: httpx.Client) -> None:
+    services.answers["GetMe"] = lambda *_: identity_pb2.GetMeResponse()
+
+    response = client.get(
+        "/v1/me",
+        headers={
+            "Authorization": "Bearer abc",
+            "Accept-Language": "gcf, fr;q=0.8",
+            "traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01",
+            "tracestate": "vendor=1",
+            "baggage": "name=private",
+        },
+    )
+
+    _, _, metadata = services.calls[0]
+    assert metadata["authorization"] == "Bearer abc"
+    assert metadata["accept-language"] == "gcf, fr;q=0.8"
+    assert metadata["traceparent"].split("-")[1] == TRACE_ID
+    assert metadata["tracestate"] == "vendor=1"
+    assert "baggage" not in metadata
+    assert response.headers["traceparent"].split("-")[1] == TRACE_ID
+
+
+def test_refusals_of_a_service_are_problems_with_its_status(
+    services: Services, client: httpx.Client
+) -> None:
+    for error, status in (
+        (NotFound("No such document."), 404),
+        (Forbidden("Not for you."), 403),
+        (TooMany("Slow down."), 429),
+    ):
+        services.answers["GetDocument"] = raises(error)
+        response = client.get(
+            f"/v1/documents/{ID}", headers={"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
+        )
+        document = problem_of(response)
+        assert (response.status_code, document["trace_id"]) == (status, TRACE_ID)
+
+
+def test_fields_at_fault_are_named_as_the_client_knows_them(
+    services: Services, client: httpx.Client
+) -> None:
+    error = InvalidInput.field("expire_time", "PAST", "must lie in the future")
+    services.answers["ShareDocument"] = raises(error)
+
+    document = problem_of(client.post(f"/v1/documents/{ID}/shares", json=SHARE))
+
+    assert document["detail"] == "expireTime: must lie in the future"
+    assert document["errors"] == [
+        {"field": "expireTime", "reason": "PAST", "detail": "must lie in the future"}
+    ]
+
+
+def test_a_challenge_tells_a_missing_token_from_a_bad_one(
+    services: Services, client: httpx.Client
+) -> None:
+    services.answers["GetMe"] = raises(Unauthenticated("No token."))
+
+    missing = client.get("/v1/me")
+    bad = client.get("/v1/me", headers={"Authorization": "Bearer nope"})
+
+    assert problem_of(missing)["status"] == problem_of(bad)["status"] == 401
+    assert missing.headers["www-authenticate"] == 'Bearer realm="administration"'
+    assert bad.headers["www-authenticate"] == (
+        'Bearer realm="administration", error="invalid_token"'
+    )
+
+
+def test_a_token_that_cannot_be_one_is_refused_before_any_call(
+    services: Services, client: httpx.Client
+) -> None:
+    strange = client.get("/v1/me", headers=[(b"Authorization", b"Bearer \xff")])
+    huge = client.get("/v1/me", headers={"Authorization": "Bearer " + "a" * 8000})
+
+    assert problem_of(strange)["status"] == 401
+    assert problem_of(huge)["status"] == 431
+    assert services.calls == []
+
+
+def test_a_service_that_is_slow_or_away_is_a_problem_without_its_words(
+    services: Services, client: httpx.Client
+) -> None:
+    services.answers["GetMe"] = lambda _, context: services.ended.wait(5)
+    slow = problem_of(client.get("/v1/me"))
+    assert (slow["status"], slow["reason"]) == (504, "DEADLINE_EXCEEDED")
+
+    services.answers["GetMe"] = raises(RuntimeError("secret"))
+    document = problem_of(client.get("/v1/me"))
+    assert document["status"] == 500
+    assert "secret" not in str(document)
+
+    gone = Services()
+    gone.stop()
+    edge: Edge = start_edge(gone)
+    try:
+        document = problem_of(httpx.get(f"http://127.0.0.1:{edge.port}/v1/me", trust_env=False))
+        assert (document["status"], document["reason"]) == (503, "UNAVAILABLE")
+        assert "127.0.0.1" not in str(document)
+    finally:
+        edge.stop()
+
+
+def test_head_is_a_get_without_its_body(services: Services, client: httpx.Client) -> None:
+    services.answers["GetMe"] = lambda *_: identity_pb2.GetMeResponse()
+    response = client.head("/v1/me")
+    assert (response.status_code, response.content) == (200, b"")
+    assert int(response.headers["content-length"]) > 0

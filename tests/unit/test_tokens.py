@@ -1,0 +1,251 @@
+"""Tokens: what is accepted, and everything that is not."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey
+
+from backbone import tokens
+from backbone.errors import Unauthenticated, Unavailable
+from tests.support.fake_realm import FakeRealm, forged
+
+
+def test_a_good_token_names_its_caller(signing_realm: FakeRealm) -> None:
+    token = signing_realm.token(
+        {
+            "sub": "5f0c0f4e-7a5e-4b52-8a5e-000000000001",
+            "azp": "portal",
+            "name": "Joséphine Marie-Sainte",
+            "email": "josephine@courriel.example",
+            "email_verified": True,
+            "locale": "en",
+            "realm_access": {"roles": ["citizen", "offline_access"]},
+        }
+    )
+    caller = signing_realm.verifier().verify(token)
+    assert caller.subject == "5f0c0f4e-7a5e-4b52-8a5e-000000000001"
+    assert caller.client_id == "portal"
+    assert caller.roles == {"citizen", "offline_access"}
+    assert (caller.name, caller.email, caller.email_verified, caller.locale) == (
+        "Joséphine Marie-Sainte",
+        "josephine@courriel.example",
+        True,
+        "en",
+    )
+    assert caller.administration == ""
+
+
+def test_a_caller_is_printed_without_token_name_or_address(signing_realm: FakeRealm) -> None:
+    token = signing_realm.token({"name": "Joséphine", "email": "josephine@courriel.example"})
+    printed = repr(signing_realm.verifier().verify(token))
+    assert token not in printed
+    assert "osephine" not in printed
+    assert "Joséphine" not in printed
+
+
+@pytest.mark.parametrize(
+    ("claims", "administration"),
+    [
+        ({"administration": "caf-martinique"}, "caf-martinique"),
+        ({"organization": ["ville-fort-de-france"]}, "ville-fort-de-france"),
+        ({"organization": {"ville-fort-de-france": {"id": "1"}}}, "ville-fort-de-france"),
+        ({"organization": ["one", "two"]}, ""),
+        ({"organization": "ville-fort-de-france"}, ""),
+        ({"organization": [7]}, ""),
+        ({"administration": ["caf-martinique"]}, ""),
+    ],
+)
+def test_a_caller_acts_for_the_one_administration_that_its_token_names(
+    signing_realm: FakeRealm, claims: dict[str, Any], administration: str
+) -> None:
+    assert signing_realm.verifier().verify(signing_realm.token(claims)).administration == (
+        administration
+    )
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iss": "http://elsewhere.invalid/realms/administration"},
+        {"iss": None},
+        {"aud": "account"},
+        {"aud": ["account"]},
+        {"aud": None},
+        {"aud": {"backbone": True}},
+        {"exp": None},
+        {"exp": "tomorrow"},
+        {"exp": 1},
+        {"nbf": 1e12},
+        {"nbf": "later"},
+        {"iat": 1e12},
+        {"sub": None},
+        {"sub": ""},
+        {"sub": 7},
+    ],
+    ids=str,
+)
+def test_a_token_with_a_wrong_claim_is_refused(
+    signing_realm: FakeRealm, claims: dict[str, Any]
+) -> None:
+    with pytest.raises(Unauthenticated):
+        signing_realm.verifier().verify(signing_realm.token(claims))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [{"typ": "JWT"}, {"typ": None}, {"typ": "ID"}, {"kid": None}, {"kid": "unknown"}],
+    ids=str,
+)
+def test_a_token_with_a_wrong_header_is_refused(
+    signing_realm: FakeRealm, header: dict[str, Any]
+) -> None:
+    with pytest.raises(Unauthenticated):
+        signing_realm.verifier().verify(signing_realm.token(header=header))
+
+
+def test_a_token_without_a_signature_is_refused(signing_realm: FakeRealm) -> None:
+    for algorithm in ("none", "None", "NONE", ""):
+        with pytest.raises(Unauthenticated):
+            signing_realm.verifier().verify(
+                forged({"alg": algorithm, "kid": "first", "typ": "at+jwt"})
+            )
+
+
+def test_a_token_signed_by_hmac_with_the_public_key_is_refused(signing_realm: FakeRealm) -> None:
+    for key in (
+        signing_realm.keys["first"].as_pem(private=False),
+        signing_realm.keys["first"].as_der(private=False),
+    ):
+        with pytest.raises(Unauthenticated):
+            signing_realm.verifier().verify(
+                forged({"alg": "HS256", "kid": "first", "typ": "at+jwt"}, key)
+            )
+
+
+def test_a_token_signed_by_another_key_of_the_same_name_is_refused(
+    signing_realm: FakeRealm, own_realm: FakeRealm
+) -> None:
+    with pytest.raises(Unauthenticated):
+        signing_realm.verifier().verify(own_realm.token())
+
+
+def test_a_token_whose_algorithm_does_not_fit_its_key_is_refused(signing_realm: FakeRealm) -> None:
+    key = ECKey.generate_key("P-256", {"kid": "first"})
+    with pytest.raises(Unauthenticated):
+        signing_realm.verifier().verify(
+            forged({"alg": "ES256", "kid": "first", "typ": "at+jwt"}, key.as_pem())
+        )
+
+
+def test_a_token_changed_after_signing_is_refused(signing_realm: FakeRealm) -> None:
+    header, claims, signature = signing_realm.token().split(".")
+    other_claims = signing_realm.token({"realm_access": {"roles": ["admin"]}}).split(".")[1]
+    for changed in (
+        f"{header}.{other_claims}.{signature}",
+        f"{header}.{claims}.{signature[:-4]}AAAA",
+        f"{header}.{claims}.",
+        f"{header}.{claims}",
+    ):
+        with pytest.raises(Unauthenticated):
+            signing_realm.verifier().verify(changed)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "a.b.c", "....", "é.è.à", "\x00", "W10.W10.W10", "bnVsbA.bnVsbA.bnVsbA"]
+)
+def test_a_text_that_is_no_token_is_refused(signing_realm: FakeRealm, text: str) -> None:
+    with pytest.raises(Unauthenticated):
+        signing_realm.verifier().verify(text)
+
+
+def test_a_token_that_is_too_long_is_refused(signing_realm: FakeRealm) -> None:
+    with pytest.raises(Unauthenticated, match="too long"):
+        signing_realm.verifier().verify("a" * (tokens.MAX_TOKEN_BYTES + 1))
+
+
+@pytest.mark.parametrize("roles", [None, "citizen", {"roles": 7}, {"roles": None}, {"roles": [7]}])
+def test_roles_that_are_no_list_of_words_are_no_roles(
+    signing_realm: FakeRealm, roles: object
+) -> None:
+    token = signing_realm.token({"realm_access": roles})
+    assert signing_realm.verifier().verify(token).roles == frozenset()
+
+
+def test_a_token_is_refused_once_it_has_expired_even_if_it_was_accepted(
+    signing_realm: FakeRealm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier, token = signing_realm.verifier(), signing_realm.token({"exp": time.time() + 60})
+    verifier.verify(token)
+    later = time.time() + 66
+    monkeypatch.setattr(tokens.time, "time", lambda: later)
+    with pytest.raises(Unauthenticated) as refused:
+        verifier.verify(token)
+    assert refused.value.reason == "TOKEN_EXPIRED"
+
+
+def test_the_realm_is_asked_once_for_any_number_of_good_tokens(own_realm: FakeRealm) -> None:
+    verifier = own_realm.verifier()
+    many = [own_realm.token() for _ in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(verifier.verify, many))) == 16
+    assert own_realm.asked == 1
+
+
+def test_a_flood_of_unknown_keys_asks_the_realm_once(own_realm: FakeRealm) -> None:
+    verifier = own_realm.verifier()
+    verifier.verify(own_realm.token())
+    flood = [own_realm.token(header={"kid": f"unknown-{number}"}) for number in range(40)]
+
+    def refused(token: str) -> bool:
+        try:
+            verifier.verify(token)
+        except Unauthenticated:
+            return True
+        return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(refused, flood))
+    assert own_realm.asked <= 2
+    assert verifier.verify(own_realm.token()).subject
+
+
+def test_a_new_key_of_the_realm_is_found(
+    own_realm: FakeRealm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier = own_realm.verifier()
+    verifier.verify(own_realm.token())
+    own_realm.add_key("second")
+    monkeypatch.setattr(tokens, "REFRESH_SECONDS", 0.0)
+    assert verifier.verify(own_realm.token(header={"kid": "second"})).subject
+    assert own_realm.asked == 2
+
+
+def test_known_keys_serve_while_the_realm_is_down(
+    own_realm: FakeRealm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier = own_realm.verifier()
+    verifier.verify(own_realm.token())
+    own_realm.down = True
+    monkeypatch.setattr(tokens, "REFRESH_SECONDS", 0.0)
+    with pytest.raises(Unauthenticated):
+        verifier.verify(own_realm.token(header={"kid": "unknown"}))
+    assert verifier.verify(own_realm.token()).subject
+
+
+def test_a_realm_that_was_never_reached_is_an_outage_and_no_refusal(own_realm: FakeRealm) -> None:
+    verifier = own_realm.verifier()
+    own_realm.down = True
+    with pytest.raises(Unavailable):
+        verifier.verify(own_realm.token())
+
+
+def test_the_memory_of_accepted_tokens_is_bounded(
+    signing_realm: FakeRealm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "CACHE_SIZE", 8)
+    verifier = signing_realm.verifier()
+    for _ in range(20):
+        verifier.verify(signing_realm.token())
+    assert len(verifier._cache) <= 8
