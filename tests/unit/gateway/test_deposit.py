@@ -145,7 +145,7 @@ def test_a_refusal_reaches_a_client_that_keeps_sending(
 
     services.answers["DepositDocument"] = refuse
     response = client.post(PATH, content=b"x" * 8_000_000, headers=NAMED)
-    assert problem_of(response)["status"] == 413
+    assert problem_of(response)["status"] == 413, response.text
 
 
 def test_an_upload_that_breaks_off_is_cancelled(services: Services, edge: Edge) -> None:
