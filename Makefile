@@ -17,7 +17,7 @@ up: $(READY) ## Install what is missing, start everything, print addresses and a
 	@$(BIN)/python -m deploy.local up
 
 demo: $(READY) ## The main job on the running stack, told step by step
-	@$(BIN)/python -m deploy.local up --quiet
+	@$(BIN)/python -m deploy.local up --brief
 	@$(BIN)/python -m deploy.demo
 
 down: $(READY) ## Stop everything that `up` started
@@ -58,7 +58,7 @@ bench: $(READY) ## Measure against peers, and write docs/benchmarks.md
 	@$(BIN)/python -m bench
 
 drill: $(READY) ## Inject faults into the running stack, and give a verdict
-	@$(BIN)/python -m deploy.local up --quiet
+	@$(BIN)/python -m deploy.local up --brief
 	@$(BIN)/python -m drills
 
 image: ## Build the container image (needs Docker)

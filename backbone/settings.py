@@ -6,8 +6,6 @@ Each group is loaded by the part that needs it, so a service asks for nothing it
 from pathlib import Path
 from typing import TypeVar
 
-from nameko.containers import WorkerContext
-from nameko.extensions import DependencyProvider
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -95,16 +93,3 @@ class TelemetrySettings(BaseSettings):
     otlp_endpoint: str = Field(default="", description="OTLP/HTTP base URL; empty: no traces")
     trace_ratio: float = Field(default=1.0, ge=0, le=1, description="of traces that start here")
     log_level: str = "INFO"
-
-
-class Settings(DependencyProvider):  # type: ignore[misc]
-    """Injects a service's own group of settings, read once when it starts."""
-
-    def __init__(self, group: type[BaseSettings]) -> None:
-        self.group = group
-
-    def setup(self) -> None:
-        self._settings = load(self.group)
-
-    def get_dependency(self, worker_ctx: WorkerContext) -> BaseSettings:
-        return self._settings

@@ -119,7 +119,8 @@ def _value_tests(rules: options_pb2.FieldRules) -> Iterator[Test]:
 
 
 def _is_moment(value: Any) -> bool:
-    return -62_135_596_800 <= value.seconds < 253_402_300_800 and 0 <= value.nanos < 1_000_000_000
+    in_calendar = -62_135_596_800 <= value.seconds < 253_402_300_800
+    return bool(in_calendar and 0 <= value.nanos < 1_000_000_000)
 
 
 def _is_uuid(value: str) -> bool:

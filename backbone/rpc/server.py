@@ -33,7 +33,7 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
     """Collects the handlers of every `@grpc` method, then serves them."""
 
     def __init__(self) -> None:
-        self._handlers: dict[str, dict[str, "grpc.RpcMethodHandler[Any, Any]"]] = {}
+        self._handlers: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
         self._server: grpc.Server | None = None
         self._health = health.HealthServicer()
 
@@ -44,7 +44,9 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         """True once the service has begun to stop."""
         return bool(self.container.stopping.is_set())
 
-    def register(self, method: MethodDescriptor, handler: "grpc.RpcMethodHandler[Any, Any]") -> None:
+    def register(
+        self, method: MethodDescriptor, handler: "grpc.RpcMethodHandler[Any, Any]"
+    ) -> None:
         """Adds the handler of one rpc; before `start`."""
         self._handlers.setdefault(method.containing_service.full_name, {})[method.name] = handler
 

@@ -27,11 +27,13 @@ def main() -> None:
 
 @main.command()
 @click.option("--infrastructure", is_flag=True, help="Only what the services stand on.")
-def up(infrastructure: bool) -> None:
+@click.option("--brief", is_flag=True, help="Without the page of addresses and accounts.")
+def up(infrastructure: bool, brief: bool) -> None:
     """Install what is missing, start everything, wait until it is healthy."""
     stack = lifecycle.up(services=not infrastructure, say=say)
     say("everything is up")
-    click.echo("\n" + for_people(stack))
+    if not brief:
+        click.echo("\n" + for_people(stack))
 
 
 @main.command()

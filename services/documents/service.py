@@ -8,10 +8,11 @@ from administration.documents.v1 import documents_pb2, events_pb2
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.database import Database, Transactions
+from backbone.dependencies import Settings
 from backbone.errors import InvalidInput
 from backbone.events import Events, Publisher
 from backbone.rpc import Call, CurrentCall, Grpc
-from backbone.settings import PREFIX, Settings
+from backbone.settings import PREFIX
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
