@@ -41,7 +41,7 @@ check: $(READY) ## Format, lint, types, contracts, compose file, chart
 	@$(BIN)/mypy
 	@$(BIN)/buf format --exit-code --diff protos
 	@$(BIN)/buf lint
-	@$(BIN)/python -m deploy.chart check
+	@$(BIN)/python -m deploy.chart lint
 
 format: $(READY) ## Format the code and the contracts
 	@$(BIN)/ruff format .
@@ -51,7 +51,7 @@ format: $(READY) ## Format the code and the contracts
 protos: $(READY) ## Generate Python from the contracts
 	@$(BIN)/python -m backbone.protos
 
-lock: $(READY) ## Pin the newest versions that pyproject.toml allows (hashes, no address)
+lock: $(READY) ## Pin what pyproject.toml asks for (hashes, no address); UPGRADE=1 for newer
 	@$(BIN)/python -m deploy.lock
 
 bench: $(READY) ## Measure against peers, and write docs/benchmarks.md

@@ -8,7 +8,8 @@ import threading
 
 from backbone import ops, telemetry
 from backbone.container import NativeContainer
-from backbone.settings import ServerSettings, TelemetrySettings, load
+from backbone.contracts import ContractError
+from backbone.settings import ConfigurationError, ServerSettings, TelemetrySettings, load
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,9 @@ def run(name: str) -> int:
         server.shutdown()
         container.stop()
         log.info("%s has stopped", name)
+    except (ConfigurationError, ContractError):
+        # The operator's to mend: told in one line by the command.
+        raise
     except Exception:
         log.critical("%s failed", name, exc_info=True)
         _bound(5.0)

@@ -5,6 +5,7 @@ Spans and logs carry identifiers, never a token, a name, an address or anything 
 
 import logging
 import sys
+from contextlib import AbstractContextManager
 from typing import Any
 
 from opentelemetry import propagate, trace
@@ -63,6 +64,13 @@ def setup(service: str, settings: TelemetrySettings) -> TracerProvider:
     trace.set_tracer_provider(provider)
     propagate.set_global_textmap(_propagator)
     return provider
+
+
+def client_span(name: str) -> AbstractContextManager[trace.Span]:
+    """A span around a call to another system. Errors set its status, never their text."""
+    return tracer.start_as_current_span(
+        name, kind=trace.SpanKind.CLIENT, record_exception=False, set_status_on_exception=False
+    )
 
 
 def current_span_context() -> trace.SpanContext | None:

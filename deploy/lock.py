@@ -1,34 +1,40 @@
-"""Pins what pyproject.toml allows: ``make lock``.
+"""Pins what pyproject.toml allows: ``make lock``, or ``make lock UPGRADE=1`` for newer versions.
 
-Two files, hashes only, no address: `requirements.lock` for a developer's machine and CI,
-`deploy/requirements-image.lock` for the image, which carries neither tools nor the local stack.
+Three files, hashes only, no address: `requirements.lock` for a developer's machine and CI, and the
+same versions for the image, which carries neither tools nor the local stack, and for its build.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = {"requirements.lock": ["--all-extras"], "deploy/requirements-image.lock": []}
+MAIN = "requirements.lock"
+LOCKS = {
+    MAIN: ["--all-extras", "pyproject.toml"],
+    "deploy/requirements-image.lock": ["--constraint", MAIN, "pyproject.toml"],
+    "deploy/requirements-build.lock": ["--constraint", MAIN, "deploy/requirements-build.in"],
+}
 
 
 def main() -> None:
     uv = Path(sys.executable).with_name("uv")
-    for name, extras in LOCKS.items():
+    upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
+    for name, source in LOCKS.items():
         subprocess.run(
             [
                 str(uv),
                 "pip",
                 "compile",
                 "--quiet",
-                "--upgrade",
                 "--universal",
                 "--python-version=3.11",
                 "--generate-hashes",
                 "--no-header",
                 "--no-annotate",
-                *extras,
-                "pyproject.toml",
+                *source,
+                *upgrade,
                 f"--output-file={name}",
             ],
             cwd=ROOT,

@@ -17,7 +17,7 @@ CONTENT_TYPE = "application/json"
 MAX_DATA_BYTES = 256 * 1024
 
 Data = TypeVar("Data", bound=Message)
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, bytes | None]]
 
 
 class EnvelopeError(Exception):
@@ -67,13 +67,14 @@ def encode_data(message: Message) -> bytes:
 
 def headers(of: dict[str, str]) -> Headers:
     """Kafka headers of the attributes (CloudEvents Kafka binding, section 3.2)."""
-    pairs = [(f"ce_{name}", value.encode()) for name, value in of.items()]
+    pairs: Headers = [(f"ce_{name}", value.encode()) for name, value in of.items()]
     return [("content-type", CONTENT_TYPE.encode()), *pairs]
 
 
 def type_of(received: Headers) -> str | None:
     """The event's type, None when a record does not say."""
-    return next((value.decode("utf-8", "replace") for k, value in received if k == "ce_type"), None)
+    named = (value for key, value in received if key == "ce_type" and value is not None)
+    return next((value.decode("utf-8", "replace") for value in named), None)
 
 
 def decode(received: Headers, value: bytes | None) -> Received[Message]:
@@ -83,7 +84,9 @@ def decode(received: Headers, value: bytes | None) -> Received[Message]:
         EnvelopeError: an attribute is missing or malformed, or the data does not fit its type.
     """
     try:
-        attribute = {k.removeprefix("ce_"): v.decode() for k, v in received if k.startswith("ce_")}
+        # Kafka lets a header be null: like one that is missing.
+        ours = [(k, v) for k, v in received if k.startswith("ce_") and v is not None]
+        attribute = {key.removeprefix("ce_"): value_.decode() for key, value_ in ours}
         version = attribute["specversion"]
         event_id, moment = uuid.UUID(attribute["id"]), datetime.fromisoformat(attribute["time"])
         name, source, subject = (attribute[key] for key in ("type", "source", "subject"))
@@ -93,12 +96,13 @@ def decode(received: Headers, value: bytes | None) -> Received[Message]:
         raise EnvelopeError("a ce_ header cannot be read: id, time or its encoding") from error
     if version != "1.0":
         raise EnvelopeError("ce_specversion is not 1.0")
+    # `json_format` takes some lists and texts for an empty message.
+    if value is None or not value.lstrip().startswith(b"{"):
+        raise EnvelopeError("the data is not a JSON object")
     try:
         of = descriptor_pool.Default().FindMessageTypeByName(name)
         # A field that a newer publisher added is no fault.
-        data = json_format.Parse(
-            value or b"", contracts.message_class(of)(), ignore_unknown_fields=True
-        )
+        data = json_format.Parse(value, contracts.message_class(of)(), ignore_unknown_fields=True)
     except KeyError as error:
         raise EnvelopeError("ce_type is not an event of these contracts") from error
     except (json_format.ParseError, UnicodeDecodeError) as error:

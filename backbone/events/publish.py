@@ -58,24 +58,29 @@ class Events(DependencyProvider):  # type: ignore[misc]
 
     pool = DatabasePool()
 
+    def __init__(self) -> None:
+        self._relay: Relay | None = None
+
     def setup(self) -> None:
         assert self.pool.transactions is not None
         name = self.container.service_name
-        self._relay = Relay(self.pool.transactions.engine, load(KafkaSettings))
+        self._relay = relay = Relay(self.pool.transactions.engine, load(KafkaSettings))
         schemas = f"{load(EventSettings).public_url.rstrip('/')}/schemas"
-        self._publisher = Publisher(f"/services/{name}", schemas, self._relay)
+        self._publisher = Publisher(f"/services/{name}", schemas, relay)
 
     def start(self) -> None:
+        assert self._relay is not None
         self.container.spawn_managed_thread(self._relay.run, identifier="relay")
 
     def stop(self) -> None:
-        self._relay.stop()
+        if self._relay is not None:
+            self._relay.stop()
 
     def kill(self) -> None:
-        self._relay.stop()
+        self.stop()
 
     def get_dependency(self, worker_ctx: WorkerContext) -> Publisher:
         return self._publisher
 
     def check_ready(self) -> str | None:
-        return self._relay.trouble
+        return self._relay.trouble if self._relay else "the relay has not started"

@@ -153,11 +153,13 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
         consumer.commit({partition: OffsetAndMetadata(last.offset + 1, "", last.leader_epoch)})
 
     def _apply(self, records: Sequence[ConsumerRecord]) -> None:
-        known = [
-            (self._handlers[name], envelope.decode(record.headers, record.value))
-            for record in records
-            if (name := envelope.type_of(record.headers)) in self._handlers
-        ]
+        known = []
+        for record in records:
+            name = envelope.type_of(record.headers)
+            # A record that does not say what it is is no event, and its decoding says so.
+            if name is None or name in self._handlers:
+                received = envelope.decode(record.headers, record.value)
+                known.append((self._handlers[received.type], received))
         if not known:
             return
         assert self.pool.transactions is not None
@@ -223,12 +225,17 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
                     "topic": record.topic,
                     "partition": record.partition,
                     "offset": record.offset,
-                    "key": record.key.decode("utf-8", "replace") if record.key else None,
-                    "headers": [[k, v.decode("utf-8", "replace")] for k, v in record.headers],
+                    "key": _text(record.key),
+                    "headers": [[_text(k.encode()), _text(v)] for k, v in record.headers],
                     "data": record.value,
                     "cause": cause,
                 },
             )
+
+
+def _text(raw: bytes | None) -> str | None:
+    """What PostgreSQL can keep of a record's bytes as text."""
+    return None if raw is None else raw.decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
 class Subscribe(Entrypoint):  # type: ignore[misc]

@@ -13,7 +13,6 @@ import orjson
 from google.protobuf.message import Message
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
-from opentelemetry import trace
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone import contracts, telemetry
@@ -63,9 +62,7 @@ def _traced(
     name: str, call: "grpc.UnaryUnaryMultiCallable[Any, Any]", token: ServiceToken
 ) -> Callable[[Message], Any]:
     def method(request: Message) -> Any:
-        with telemetry.tracer.start_as_current_span(
-            name, kind=trace.SpanKind.CLIENT, record_exception=False
-        ):
+        with telemetry.client_span(name):
             metadata = (
                 ("authorization", f"Bearer {token.get()}"),
                 ("traceparent", telemetry.traceparent()),

@@ -8,8 +8,9 @@ from administration.identity.v1 import identity_pb2
 from pydantic_settings import BaseSettings
 
 from backbone.database import Database, Transactions
+from backbone.dependencies import Settings
 from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
-from backbone.settings import EventSettings, Settings
+from backbone.settings import EventSettings
 from bench.chain import handler
 from bench.serving import serve
 

@@ -17,6 +17,7 @@ from nameko.extensions import DependencyProvider
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backbone import telemetry
 from backbone.errors import Unavailable
 from backbone.settings import PREFIX, load
 
@@ -96,7 +97,7 @@ class S3Store:
             )
 
     def put(self, key: str, chunks: Iterable[bytes], media_type: str) -> None:
-        with _translated():
+        with telemetry.client_span("S3 PutObject"), _translated():
             self._client.put_object(
                 bucket_name=self._bucket,
                 object_name=key,

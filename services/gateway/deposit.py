@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import grpc
@@ -94,7 +94,37 @@ async def _send(call: Any, header: Any, exchange: Exchange) -> None:
 
 
 async def _answer(call: Any) -> Any:
-    return await call
+    """The service's response.
+
+    When a write meets a call that the service has just ended, grpc.aio gives the call a status
+    of its own, INTERNAL, before or after the service's. The service's is the one to tell.
+
+    Raises:
+        grpc.aio.AioRpcError: the service refused.
+    """
+    first: list[grpc.aio.AioRpcError] = []
+    call.add_done_callback(lambda ended: first.append(_status(ended)))
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.INTERNAL and first:
+            raise first[0] from error
+        raise
+
+
+def _status(call: Any) -> grpc.aio.AioRpcError:
+    """The status of a call that has ended, at this moment."""
+    code, details = _now(call.code()), _now(call.details())
+    return grpc.aio.AioRpcError(code, None, _now(call.trailing_metadata()), details)
+
+
+def _now(known: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine returns that has nothing to wait for."""
+    try:
+        known.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise RuntimeError("a call that has ended has no status")
 
 
 async def sliced(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:

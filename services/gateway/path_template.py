@@ -65,6 +65,8 @@ def parse(text: str) -> PathTemplate:
         if position < len(path) and path[position] != "/":
             raise ContractError(f"path template {text!r}: a slash is missing at {position}")
         position += 1
+    if 2 in ranks[:-1]:
+        raise ContractError(f"path template {text!r}: ** has to come last")
     if verb:
         regex += re.escape(f":{verb}")
     return PathTemplate(
@@ -86,11 +88,8 @@ def _split_verb(text: str) -> tuple[str, str]:
 
 def _segments(text: str, template: str) -> tuple[str, list[int]]:
     parts, ranks = [], []
-    items = text.split("/")
-    for index, item in enumerate(items):
+    for item in text.split("/"):
         if item == "**":
-            if index != len(items) - 1:
-                raise ContractError(f"path template {template!r}: ** has to come last")
             parts.append(".+")
             ranks.append(2)
         elif item == "*":

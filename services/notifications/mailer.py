@@ -11,6 +11,7 @@ from nameko.extensions import DependencyProvider
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backbone import telemetry
 from backbone.settings import PREFIX, load
 from services.notifications.domain.texts import Text
 
@@ -52,16 +53,16 @@ class SmtpMailer:
 
     def send(self, delivery_id: str, name: str, address: str, text: Text) -> None:
         settings = self._settings
-        mail = EmailMessage()
-        mail["Message-ID"] = f"<{delivery_id}@{settings.sender.rpartition('@')[2]}>"
-        mail["Date"] = formatdate()
-        mail["From"] = settings.sender
-        mail["To"] = formataddr((name, address))
-        mail["Subject"] = text.subject
-        mail["Auto-Submitted"] = "auto-generated"
-        mail.set_content(text.body)
         try:
-            with smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout) as smtp:
+            mail = self._mail(delivery_id, name, address, text)
+        except ValueError as error:
+            # A line break or a character that no header has: no other attempt will mend it.
+            raise MailError("it cannot be written", permanent=True) from error
+        try:
+            with (
+                telemetry.client_span("SMTP"),
+                smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout) as smtp,
+            ):
                 if settings.starttls:
                     smtp.starttls(context=ssl.create_default_context())
                 if settings.username:
@@ -72,6 +73,18 @@ class SmtpMailer:
             raise MailError("recipient refused", permanent=all(c >= 500 for c in codes)) from error
         except (smtplib.SMTPException, OSError) as error:
             raise MailError(type(error).__name__, permanent=False) from error
+
+    def _mail(self, delivery_id: str, name: str, address: str, text: Text) -> EmailMessage:
+        sender = self._settings.sender
+        mail = EmailMessage()
+        mail["Message-ID"] = f"<{delivery_id}@{sender.rpartition('@')[2]}>"
+        mail["Date"] = formatdate()
+        mail["From"] = sender
+        mail["To"] = formataddr((name, address))
+        mail["Subject"] = text.subject
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(text.body)
+        return mail
 
 
 class Mail(DependencyProvider):  # type: ignore[misc]

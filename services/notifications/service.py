@@ -65,7 +65,7 @@ class NotificationsService:
             with telemetry.tracer.start_as_current_span(
                 "send e-mail",
                 context=telemetry.parent(delivery.traceparent),
-                kind=trace.SpanKind.PRODUCER,
+                kind=trace.SpanKind.INTERNAL,
                 record_exception=False,
             ):
                 self._send(delivery)
@@ -87,6 +87,10 @@ class NotificationsService:
         except (grpclib.RpcError, MailError) as error:
             log.warning("delivery %s failed: %s", delivery_id, type(error).__name__)
             delivery.failed(permanent=_permanent(error))
+        except Exception:
+            # Whatever it is, the mails behind it are not to wait for this one.
+            log.exception("delivery %s failed", delivery_id)
+            delivery.failed(permanent=False)
         else:
             delivery.state = State.SENT
             self.events.publish(

@@ -1,11 +1,17 @@
 """What a deposit must be: announced, then received exactly as announced."""
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from backbone.errors import Conflict, FieldViolation, InvalidInput, TooLarge
+
+# Controls, the marks that turn `exe.fdp` into `pdf.exe`, halves of characters, line separators.
+_INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# Spaces and dots around a name: `.` and `..` are no names, and others are cut by file systems.
+_EDGES = re.compile(r"^[\s.]+|[\s.]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +31,12 @@ def clean_name(name: str) -> str:
         InvalidInput: nothing is left of it.
     """
     base = name.replace("\\", "/").rpartition("/")[2]
-    # Cc, Cf: controls, and the invisible marks that turn `exe.fdp` into `pdf.exe`.
-    kept = (char for char in base if unicodedata.category(char) not in ("Cc", "Cf", "Cs"))
-    cleaned = unicodedata.normalize("NFC", "".join(kept)).strip().strip(".")
+    kept = (char for char in base if unicodedata.category(char) not in _INVISIBLE)
+    # Cut to its length between the edges: what a cut leaves at the end may be an edge again.
+    cleaned = _EDGES.sub("", _EDGES.sub("", unicodedata.normalize("NFC", "".join(kept)))[:255])
     if not cleaned:
         raise InvalidInput.field("name", "NAME", "needs a visible character")
-    return cleaned[:255]
+    return cleaned
 
 
 class Intake:

@@ -73,7 +73,7 @@ class Services:
             (False, True): grpc.unary_stream_rpc_method_handler,
             (True, False): grpc.stream_unary_rpc_method_handler,
         }[rpc.client_streaming, rpc.server_streaming]
-        handler: "grpc.RpcMethodHandler[Any, Any]" = make(
+        handler: grpc.RpcMethodHandler[Any, Any] = make(
             stream if rpc.server_streaming else unary,
             request_deserializer=contracts.message_class(rpc.input_type).FromString,
             response_serializer=contracts.message_class(rpc.output_type).SerializeToString,
@@ -120,7 +120,7 @@ def running() -> Iterator[tuple[Services, Edge]]:
         cors_origins="https://mon.espace.mq",
         issuer="https://realm.example/realms/administration",
         max_body_bytes="4096",
-        call_timeout="2",
+        call_timeout="1",
     )
     yield services, edge
     edge.stop()

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from administration.documents.v1 import documents_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -49,8 +50,6 @@ def test_a_field_of_a_body_at_fault_is_named(
 
 
 def _share() -> Any:
-    from administration.documents.v1 import documents_pb2
-
     return documents_pb2.ShareDocumentResponse()
 
 
@@ -131,9 +130,9 @@ def test_unknown_paths_and_methods(client: httpx.Client) -> None:
     response = client.delete("/v1/documents")
     assert problem_of(response)["status"] == 405
     assert response.headers["allow"] == "GET, HEAD, OPTIONS, POST"
-    assert problem_of(client.request("BREW", "/v1/me", headers={"Host": "x"}))["status"] in {
-        400,
-        405,
+    assert problem_of(client.request("BREW", "/v1/me"))["reason"] in {
+        "MALFORMED_HTTP",
+        "METHOD_NOT_ALLOWED",
     }
 
 

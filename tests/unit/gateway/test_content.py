@@ -52,7 +52,9 @@ def test_all_of_it(client: httpx.Client, services: Services) -> None:
         "repr-digest": f"sha-256=:{digest}:",
         "x-content-type-options": "nosniff",
         "cache-control": "private, no-cache",
-        "content-disposition": "attachment; filename=\"_t_.pdf\"; filename*=UTF-8''%C3%A9t%C3%A9.pdf",
+        "content-disposition": (
+            "attachment; filename=\"_t_.pdf\"; filename*=UTF-8''%C3%A9t%C3%A9.pdf"
+        ),
     }.items() <= dict(response.headers).items()
     assert [name for name, _, _ in services.calls] == ["ReadContent"]
 

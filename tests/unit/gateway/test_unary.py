@@ -1,5 +1,8 @@
 """JSON to a unary rpc and back, over real sockets."""
 
+from collections.abc import Callable
+from typing import Any
+
 import httpx
 from administration.documents.v1 import documents_pb2
 from administration.identity.v1 import identity_pb2
@@ -13,8 +16,8 @@ ID = "0190a1b2-0000-7000-8000-000000000001"
 SHARE = {"administration": "cacem", "purpose": "École", "expireTime": "2027-01-01T00:00:00Z"}
 
 
-def raises(error: Exception):  # type: ignore[no-untyped-def]
-    def answer(request: object, context: object) -> None:
+def raises(error: Exception) -> Callable[[Any, Any], Any]:
+    def answer(request: Any, context: Any) -> Any:
         raise error
 
     return answer
