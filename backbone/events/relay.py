@@ -9,13 +9,16 @@ deletion sends an event again: consumers tell it by its id.
 import logging
 import threading
 import time
+from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
+from opentelemetry import trace
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection, Engine, delete, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from backbone import telemetry
 from backbone.backoff import Backoff
 from backbone.events import envelope, topics
 from backbone.events.tables import outbox
@@ -113,6 +116,7 @@ class Relay:
             OLDEST.set(0)
             return 0
         OLDEST.set(max(0.0, time.time() - rows[0].create_time.timestamp()))
+        spans = [_span(row) for row in rows if "traceparent" in row.attributes]
         futures = [
             producer.send(
                 row.topic,
@@ -130,7 +134,20 @@ class Relay:
         ]
         connection.execute(delete(outbox).where(outbox.c.position == func.any(acknowledged)))
         PUBLISHED.inc(len(acknowledged))
+        for span in spans:
+            span.end()
         for future in futures:
             # The first failure ends this leadership: a new producer starts from what is left.
             future.get(timeout=0)
         return len(rows)
+
+
+def _span(row: Any) -> trace.Span:
+    """An event on its way, from its row in the outbox to Kafka's acknowledgement."""
+    return telemetry.tracer.start_span(
+        f"publish {row.attributes['type'].rpartition('.')[2]}",
+        context=telemetry.parent(row.attributes["traceparent"]),
+        kind=trace.SpanKind.PRODUCER,
+        attributes={"messaging.system": "kafka", "messaging.destination.name": row.topic},
+        start_time=int(row.create_time.timestamp() * 1e9),
+    )

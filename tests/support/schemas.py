@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 from administration.options.v1 import options_pb2
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     FieldDescriptorProto,
@@ -18,7 +18,7 @@ STRING = FieldDescriptorProto.TYPE_STRING
 BYTES = FieldDescriptorProto.TYPE_BYTES
 INT64 = FieldDescriptorProto.TYPE_INT64
 MESSAGE = FieldDescriptorProto.TYPE_MESSAGE
-TIMESTAMP = ".google.protobuf.Timestamp"
+TIMESTAMP = f".{timestamp_pb2.Timestamp.DESCRIPTOR.full_name}"
 
 
 def field(

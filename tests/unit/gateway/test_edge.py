@@ -117,11 +117,13 @@ def test_a_request_is_one_span_without_private_words(
 
     eventually(lambda: len(exporter.get_finished_spans()) == 3)
     span = exporter.get_finished_spans()[0]
+    own = span.get_span_context()
     assert (span.name, span.kind.name) == ("GET /v1/me", "SERVER")
     assert span.parent is not None
+    assert own is not None
     assert f"{span.parent.span_id:016x}" == "b7ad6b7169203331"
     assert response.headers["traceparent"] == (
-        f"00-{TRACE_ID}-{span.get_span_context().span_id:016x}-01"
+        f"00-{TRACE_ID}-{own.span_id:016x}-01"
     )
     assert services.calls[0][2]["traceparent"] == response.headers["traceparent"]
     assert malformed.headers["traceparent"].split("-")[1] != TRACE_ID
