@@ -31,7 +31,9 @@ def main() -> None:
             response_serializer=identity_pb2.GetContactResponse.SerializeToString,
         )
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(handler.SERVICE, handlers),))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(handler.SERVICE, handlers),)
+    )
     server.add_registered_method_handlers(handler.SERVICE, handlers)
     server.add_insecure_port(settings.grpc_listen)
     server.start()

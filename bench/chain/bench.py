@@ -15,14 +15,21 @@ ROUNDS = 7
 def measure(scratch: Path) -> dict[str, list[float]]:
     running = stack.running()
     call = load.Call(
-        load.protoset(handler.PROTO, scratch), handler.METHOD, handler.DATA, stack.service_token(running, "notifications")
+        load.protoset(handler.PROTO, scratch),
+        handler.METHOD,
+        handler.DATA,
+        stack.service_token(running, "notifications"),
     )
     with ExitStack() as children:
 
         def side(name: str, module: str, **settings: str) -> ratios.Side:
             address = child.free_address()
             environment = stack.environment(
-                running, "identity", grpc_listen=address, ops_listen=child.free_address(), **settings
+                running,
+                "identity",
+                grpc_listen=address,
+                ops_listen=child.free_address(),
+                **settings,
             )
             children.enter_context(child.running(name, (module,), environment, address))
             return partial(load.grpc, address, call, SECONDS, IN_FLIGHT)
@@ -47,6 +54,7 @@ def measure(scratch: Path) -> dict[str, list[float]]:
 
 if __name__ == "__main__":
     import tempfile
+
     figures = measure(Path(tempfile.mkdtemp()))
     for name in figures:
         print(name, ratios.ratio(figures[name], figures["bare"]))

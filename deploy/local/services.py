@@ -27,6 +27,8 @@ def environment(site: Site, name: str) -> dict[str, str]:
         **{f"BACKBONE_{other.upper()}_ADDRESS": site.address(other) for other in SERVICES},
         "BACKBONE_PUBLIC_URL": site.url(GATEWAY),
         "BACKBONE_OTLP_ENDPOINT": site.url("collector"),
+        # Every request can be looked at here; production keeps the default, a tenth.
+        "BACKBONE_TRACE_RATIO": "1",
     }
     if name == GATEWAY:
         return common | {

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.database import Database, Transactions
 from backbone.dependencies import Settings
-from backbone.errors import InvalidInput
+from backbone.errors import Conflict, InvalidInput
 from backbone.events import Events, Publisher
 from backbone.rpc import Call, CurrentCall, Grpc
 from backbone.settings import PREFIX
@@ -41,7 +41,8 @@ class DocumentsService:
         self, requests: Iterator[documents_pb2.DepositDocumentRequest]
     ) -> documents_pb2.DepositDocumentResponse:
         announced = _announcement(next(requests, None))
-        intake = Intake(announced, _chunks(requests), self.settings.max_bytes)
+        chunks = _chunks(requests, end_required=not announced.size_bytes)
+        intake = Intake(announced, chunks, self.settings.max_bytes)
         row = DocumentRow(
             document_id=uuid.uuid4(),
             owner_id=uuid.UUID(self.call.authenticated.subject),
@@ -131,8 +132,15 @@ def _announcement(first: documents_pb2.DepositDocumentRequest | None) -> Announc
     )
 
 
-def _chunks(requests: Iterator[documents_pb2.DepositDocumentRequest]) -> Iterator[bytes]:
+def _chunks(
+    requests: Iterator[documents_pb2.DepositDocumentRequest], *, end_required: bool
+) -> Iterator[bytes]:
     for request in requests:
+        if request.HasField("end"):
+            return
         if not request.HasField("chunk"):
             raise InvalidInput.field("chunk", "REQUIRED", "must be every message after the first")
         yield request.chunk
+    # grpc may end the requests of a call that is cancelled as if the caller had finished.
+    if end_required:
+        raise Conflict("The upload ended without its end.", reason="TRUNCATED")

@@ -83,13 +83,14 @@ def _header(exchange: Exchange) -> Any:
 
 
 async def _send(call: Any, header: Any, exchange: Exchange) -> None:
-    """Writes the header and the chunks; returns early when the call is over."""
+    """Writes the header, the chunks and the end; returns early when the call is over."""
     request = documents_pb2.DepositDocumentRequest
     # The call's own status says why it ended; `_answer` raises it.
     with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
         await call.write(request(header=header))
         async for chunk in sliced(exchange.pieces(), CHUNK):
             await call.write(request(chunk=chunk))
+        await call.write(request(end=request.End()))
         await call.done_writing()
 
 

@@ -1,5 +1,6 @@
 """The HTTP/1.1 server: uvicorn, with a listening socket of our own and problems of our own."""
 
+import logging
 import socket
 
 import orjson
@@ -62,6 +63,8 @@ def listen(settings: GatewaySettings) -> socket.socket:
 
 def make(application: Application, stop_timeout: float) -> Server:
     """A server for `application`; requests get `stop_timeout` seconds to finish at the end."""
+    # It tells each start and stop, which the runner does already.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return Server(
         uvicorn.Config(
             application,

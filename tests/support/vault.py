@@ -34,13 +34,16 @@ def requests(
     size_bytes: int = 0,
     sha256: str = "",
 ) -> Iterator[DepositDocumentRequest]:
-    """The messages of a deposit: the header, then the chunks."""
+    """The messages of a deposit: the header, the chunks, the end."""
     header = DepositDocumentRequest.Header(
         name=name, media_type=media_type, size_bytes=size_bytes, sha256=sha256
     )
     yield DepositDocumentRequest(header=header)
     for chunk in data:
         yield DepositDocumentRequest(chunk=chunk)
+    if end:
+        yield DepositDocumentRequest(end=DepositDocumentRequest.End())
+    yield DepositDocumentRequest(end=DepositDocumentRequest.End())
 
 
 def deposit(documents: Client, token: str, data: bytes, **header: str) -> Document:

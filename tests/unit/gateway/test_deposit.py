@@ -27,13 +27,15 @@ class Vault:
     def __init__(self) -> None:
         self.header: Any = None
         self.chunks: list[bytes] = []
+        self.ended = False
 
     def __call__(self, requests: Iterator[Any], context: Any) -> Any:
         for request in requests:
             if request.HasField("header"):
                 self.header = request.header
-            else:
+            elif request.HasField("chunk"):
                 self.chunks.append(request.chunk)
+            self.ended = request.HasField("end")
         document = documents_pb2.Document(document_id="d1", size_bytes=len(b"".join(self.chunks)))
         return documents_pb2.DepositDocumentResponse(document=document)
 
@@ -66,6 +68,7 @@ def test_a_deposit_is_streamed_and_answered_with_its_place(
         sha256=hashlib.sha256(content).hexdigest(),
     )
     assert b"".join(vault.chunks) == content
+    assert vault.ended
     assert {len(chunk) for chunk in vault.chunks[:-1]} == {CHUNK}
 
 

@@ -122,9 +122,7 @@ def test_a_request_is_one_span_without_private_words(
     assert span.parent is not None
     assert own is not None
     assert f"{span.parent.span_id:016x}" == "b7ad6b7169203331"
-    assert response.headers["traceparent"] == (
-        f"00-{TRACE_ID}-{own.span_id:016x}-01"
-    )
+    assert response.headers["traceparent"] == (f"00-{TRACE_ID}-{own.span_id:016x}-01")
     assert services.calls[0][2]["traceparent"] == response.headers["traceparent"]
     assert malformed.headers["traceparent"].split("-")[1] != TRACE_ID
     told = str([item.to_json() for item in exporter.get_finished_spans()])

@@ -27,6 +27,10 @@ def begin(context: Any) -> None:
     context.send_initial_metadata(())
 
 
+def refused(error: Exception) -> Iterator[Any]:
+    raise error
+
+
 def events(lines: Iterator[str]) -> Iterator[dict[str, str]]:
     event: dict[str, str] = {}
     for line in lines:
@@ -80,8 +84,7 @@ def test_a_refusal_before_the_first_event_is_a_problem(
         def watch(_: Any, context: Any, error: Exception = error) -> Iterator[Any]:
             if after_metadata:
                 begin(context)
-            raise error
-            yield
+            yield from refused(error)
 
         services.answers["WatchInbox"] = watch
         assert problem_of(client.get(PATH))["status"] == status
