@@ -52,6 +52,22 @@ def _run_callbacks(session: Session) -> None:
             callback()
 
 
+@contextmanager
+def savepoint() -> Iterator[Session]:
+    """A part of the open transaction that may fail alone: what it wrote, published and asked to
+    be called back for is undone when the block raises.
+    """
+    session = current_session()
+    held = {name: list(items) for name, items in session.info.items()}
+    try:
+        with session.begin_nested():
+            yield session
+    except BaseException:
+        session.info.clear()
+        session.info.update(held)
+        raise
+
+
 class Transactions:
     """Opens transactions on one database."""
 

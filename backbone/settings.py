@@ -85,6 +85,10 @@ class EventSettings(BaseSettings):
     public_url: str = Field(
         default="http://127.0.0.1:8000", description="the gateway, as the outside world calls it"
     )
+    event_attempts: int = Field(
+        default=12, ge=1, description="of a parked event, before it is dead"
+    )
+    event_pause: float = Field(default=0.5, gt=0, description="seconds before the second attempt")
 
 
 class TelemetrySettings(BaseSettings):

@@ -77,6 +77,15 @@ def type_of(received: Headers) -> str | None:
     return next((value.decode("utf-8", "replace") for value in named), None)
 
 
+def known(name: str) -> bool:
+    """Whether these contracts have an event of this type."""
+    try:
+        contracts.event(descriptor_pool.Default().FindMessageTypeByName(name))
+    except (KeyError, contracts.ContractError):
+        return False
+    return True
+
+
 def decode(received: Headers, value: bytes | None) -> Received[Message]:
     """The event in a Kafka record.
 

@@ -5,12 +5,15 @@ from sqlalchemy import (
     Column,
     Connection,
     DateTime,
+    Identity,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
     Text,
+    UniqueConstraint,
     func,
     text,
 )
@@ -39,7 +42,27 @@ inbox = Table(
     Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
-# Events that could not be applied, with the cause.
+# Events whose handler failed, and every later one of the same key, in order.
+parked = Table(
+    "parked",
+    metadata,
+    Column("position", BigInteger, Identity(), primary_key=True),
+    Column("topic", String(249), nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("key", String, nullable=False),
+    Column("headers", JSONB, nullable=False),
+    Column("data", LargeBinary),
+    # What the last attempt failed with; empty when it only waits behind another one.
+    Column("cause", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_time", DateTime(timezone=True), nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("topic", "partition", "offset"),
+    Index("parked_by_key", "topic", "key", "position"),
+)
+
+# Events that will not be applied, with the cause.
 dead_letters = Table(
     "dead_letters",
     metadata,
@@ -71,5 +94,10 @@ CREATE TRIGGER outbox_position BEFORE INSERT ON outbox
 
 def create(connection: Connection) -> None:
     """First version of the tables, for a service's first migration."""
-    metadata.create_all(connection)
+    metadata.create_all(connection, tables=[outbox, inbox, dead_letters])
     connection.execute(text(_TRIGGER))
+
+
+def create_parked(connection: Connection) -> None:
+    """The second version: events are parked by key."""
+    metadata.create_all(connection, tables=[parked])

@@ -40,15 +40,16 @@ def topics_of(of: Descriptor) -> list[str]:
     return [topic, PUBLIC + topic.removeprefix("administration.")]
 
 
+def dead(topic: str) -> str:
+    """Where the dead letters of a topic's consumers go."""
+    return f"{topic}.dead"
+
+
 def all_topics() -> list[str]:
     """Every topic that the contracts derive."""
-    names = {
-        topic
-        for area in contracts.SERVICES
-        for of in contracts.events(area)
-        for topic in topics_of(of)
-    }
-    return sorted(names)
+    events = [of for area in contracts.SERVICES for of in contracts.events(area)]
+    names = {topic for of in events for topic in topics_of(of)}
+    return sorted(names | {dead(internal(of)) for of in events})
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:

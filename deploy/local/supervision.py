@@ -85,17 +85,20 @@ def log_path(name: str) -> Path:
 class Supervisor:
     """This stack's supervisord."""
 
-    @property
-    def _calls(self) -> Any:
+    def _call(self, method: str, *arguments: Any) -> Any:
         # A connection for each call: one is neither shared between threads nor usable after a
         # refusal.
         transport = SupervisorTransport(None, None, serverurl=f"unix://{socket_path()}")
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        calls = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        try:
+            return getattr(calls, method)(*arguments)
+        finally:
+            transport.close()
 
     def running(self) -> bool:
         """True when it answers."""
         try:
-            self._calls.getPID()
+            self._call("getPID")
         except OSError:  # no socket, or nobody behind it
             return False
         return True
@@ -109,24 +112,24 @@ class Supervisor:
         if not self.running():
             self._launch()
             return
-        added, changed, removed = self._calls.reloadConfig()[0]
+        added, changed, removed = self._call("reloadConfig")[0]
         for name in (*changed, *removed):
-            self._calls.stopProcessGroup(name)
-            self._calls.removeProcessGroup(name)
+            self._call("stopProcessGroup", name)
+            self._call("removeProcessGroup", name)
         for name in (*added, *changed):
-            self._calls.addProcessGroup(name)
+            self._call("addProcessGroup", name)
 
     def states(self) -> dict[str, tuple[str, int]]:
         """The state and the process id (0 when none) of each component."""
         return {
             each["name"]: (each["statename"], each["pid"])
-            for each in self._calls.getAllProcessInfo()
+            for each in self._call("getAllProcessInfo")
         }
 
     def start(self, name: str) -> None:
         """Start a component, without waiting; one that runs is left alone."""
         try:
-            self._calls.startProcess(name, False)
+            self._call("startProcess", name, False)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != Faults.ALREADY_STARTED:
                 raise StackError(
@@ -138,15 +141,15 @@ class Supervisor:
         left alone.
         """
         try:
-            self._calls.stopProcess(name, True)
+            self._call("stopProcess", name, True)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != Faults.NOT_RUNNING:
                 raise
 
     def shutdown(self) -> None:
         """End it, and wait until it is gone."""
-        process = psutil.Process(self._calls.getPID())
-        self._calls.shutdown()
+        process = psutil.Process(self._call("getPID"))
+        self._call("shutdown")
         process.wait(timeout=60)
 
     def _launch(self) -> None:

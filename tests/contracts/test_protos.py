@@ -41,9 +41,8 @@ def test_every_rpc_says_who_may_call_it(method: MethodDescriptor) -> None:
 
 @pytest.mark.parametrize("method", METHODS, ids=named)
 def test_every_rpc_has_a_route_or_is_for_services_alone(method: MethodDescriptor) -> None:
-    over_http = (
-        contracts.http_rule(method) is not None
-        or method.GetOptions().HasExtension(options_pb2.byte_stream)
+    over_http = contracts.http_rule(method) is not None or method.GetOptions().HasExtension(
+        options_pb2.byte_stream
     )
     internal = list(contracts.access_rule(method).roles) == ["service"]
     assert over_http != internal

@@ -14,7 +14,9 @@ from services.gateway import settings as gateway_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = [
-    folder.name for folder in sorted((ROOT / "services").iterdir()) if (folder / "service.py").exists()
+    folder.name
+    for folder in sorted((ROOT / "services").iterdir())
+    if (folder / "service.py").exists()
 ]
 MAX_LINES = 300
 NEVER_IN_A_DOMAIN = {"alembic", "grpc", "kafka", "minio", "nameko", "psycopg", "sqlalchemy"}
@@ -104,7 +106,9 @@ def test_every_locked_package_has_hashes_and_no_address() -> None:
     logical = re.sub(r"\\\n", " ", lock).splitlines()
     for line in filter(None, map(str.strip, logical)):
         if not line.startswith("#"):
-            assert re.match(r"^[A-Za-z0-9._-]+(\[[a-z0-9,_-]+\])?==\S+ .*--hash=sha256:", line), line
+            assert re.match(r"^[A-Za-z0-9._-]+(\[[a-z0-9,_-]+\])?==\S+ .*--hash=sha256:", line), (
+                line
+            )
 
 
 def test_every_target_of_the_makefile_is_there_and_says_what_it_does() -> None:

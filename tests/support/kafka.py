@@ -105,5 +105,3 @@ def producer(stack: dict[str, Any]) -> Iterator[KafkaProducer]:
 def header(record: ConsumerRecord, name: str) -> str:
     """A header's value, empty when there is none."""
     return next((value.decode() for key, value in record.headers if key == name), "")
-
-

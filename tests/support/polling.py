@@ -17,6 +17,8 @@ def eventually(condition: Callable[[], Found], within: float = 20.0, what: str =
     deadline = time.monotonic() + within
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within:.0f} s: {what or condition} (last: {found!r})")
+            raise AssertionError(
+                f"not within {within:.0f} s: {what or condition} (last: {found!r})"
+            )
         time.sleep(PAUSE)
     return found

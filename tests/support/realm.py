@@ -31,9 +31,7 @@ class Realm:
     def __init__(self, stack: dict[str, Any]) -> None:
         self._stack = stack
         self._tokens: dict[tuple[str, ...], tuple[float, str]] = {}
-        self._http = httpx.Client(
-            base_url=f"{stack['issuer']}/protocol/openid-connect", timeout=20
-        )
+        self._http = httpx.Client(base_url=f"{stack['issuer']}/protocol/openid-connect", timeout=20)
         keycloak = stack["keycloak"]
         self._admin = KeycloakAdmin(
             server_url=keycloak["url"],
@@ -72,10 +70,36 @@ class Realm:
             password=person.password,
         )
 
+    def fresh_token(self, person: Person) -> str:
+        """A token that says what the realm knows now."""
+        return self._ask(
+            grant_type="password",
+            client_id="development",
+            username=person.username,
+            password=person.password,
+        )
+
+    def id_token(self, person: Person) -> str:
+        """What OpenID Connect gives beside the access token: for the client, not for services."""
+        return self._ask(
+            "id_token",
+            grant_type="password",
+            client_id="development",
+            scope="openid",
+            username=person.username,
+            password=person.password,
+        )
+
     def subject(self, role: str) -> str:
         """The account identifier of a development account."""
         username = self._stack["accounts"][role]["username"]
         return str(self._admin.get_user_id(username))
+
+    def rename(self, person: Person, first_name: str, last_name: str) -> None:
+        """The person takes another name."""
+        user = self._admin.get_user(person.account_id)
+        payload = {**user, "firstName": first_name, "lastName": last_name}
+        self._admin.update_user(person.account_id, payload)
 
     @contextmanager
     def person(self, *, email_verified: bool = True, locale: str = "fr") -> Iterator[Person]:
@@ -113,7 +137,7 @@ class Realm:
             self._tokens[key] = time.monotonic() + REUSE_SECONDS, token
         return token
 
-    def _ask(self, **form: str) -> str:
+    def _ask(self, kind: str = "access_token", /, **form: str) -> str:
         answer = self._http.post("/token", data=form)
         assert answer.status_code == 200, answer.text
-        return str(answer.json()["access_token"])
+        return str(answer.json()[kind])

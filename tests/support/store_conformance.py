@@ -21,9 +21,7 @@ class StoreConformance:
         return f"essai-{uuid.uuid4()}"
 
     @pytest.mark.parametrize("size", SIZES)
-    def test_an_object_is_read_as_it_was_put(
-        self, store: ObjectStore, key: str, size: int
-    ) -> None:
+    def test_an_object_is_read_as_it_was_put(self, store: ObjectStore, key: str, size: int) -> None:
         data = unique_bytes(size)
         store.put(key, chunks(data), "application/pdf")
         assert b"".join(store.get(key, 0, size)) == data

@@ -33,6 +33,7 @@ def requests(
     media_type: str = "application/pdf",
     size_bytes: int = 0,
     sha256: str = "",
+    end: bool = True,
 ) -> Iterator[DepositDocumentRequest]:
     """The messages of a deposit: the header, the chunks, the end."""
     header = DepositDocumentRequest.Header(
@@ -43,7 +44,6 @@ def requests(
         yield DepositDocumentRequest(chunk=chunk)
     if end:
         yield DepositDocumentRequest(end=DepositDocumentRequest.End())
-    yield DepositDocumentRequest(end=DepositDocumentRequest.End())
 
 
 def deposit(documents: Client, token: str, data: bytes, **header: str) -> Document:

@@ -29,9 +29,9 @@ def messages() -> st.SearchStrategy[Message]:
     """Any event of any contract, filled in any way."""
     return st.one_of(
         [
-            st.fixed_dictionaries(
-                {field.name: _values(field) for field in event.fields}
-            ).map(lambda values, event=event: contracts.message_class(event)(**values))
+            st.fixed_dictionaries({field.name: _values(field) for field in event.fields}).map(
+                lambda values, event=event: contracts.message_class(event)(**values)
+            )
             for area in contracts.SERVICES
             for event in contracts.events(area)
         ]

@@ -248,8 +248,10 @@ def test_every_call_is_measured_by_method_and_status(echo: Client, token: str) -
     refusal(lambda: echo.say(Word(text="conflict"), token=token))
     refusal(lambda: echo.spell(Word(text="a")))
     eventually(
-        lambda: (count("Say", "OK"), count("Say", "ABORTED"), count("Spell", "UNAUTHENTICATED"))
-        == tuple(number + 1 for number in before)
+        lambda: (
+            (count("Say", "OK"), count("Say", "ABORTED"), count("Spell", "UNAUTHENTICATED"))
+            == tuple(number + 1 for number in before)
+        )
     )
 
 
@@ -260,9 +262,7 @@ def test_a_stream_whose_reader_leaves_ends(echo: Client, token: str) -> None:
     assert Echo.ended.wait(20)
 
 
-def test_a_stream_ends_when_its_token_does(
-    echo: Client, signing_realm: FakeRealm
-) -> None:
+def test_a_stream_ends_when_its_token_does(echo: Client, signing_realm: FakeRealm) -> None:
     soon = signing_realm.token({"exp": time.time() + 1})
     assert list(echo.spell(Word(text="endless"), token=soon))
     assert Echo.ended.is_set()
@@ -287,8 +287,7 @@ def test_a_stop_lets_a_call_finish_ends_streams_and_takes_no_more(
     assert container.stopping.wait(20)
     list(stream)
     eventually(
-        lambda: refusal(lambda: late.say_to_all(Word(text="a"))).code
-        == grpc.StatusCode.UNAVAILABLE
+        lambda: refusal(lambda: late.say_to_all(Word(text="a"))).code == grpc.StatusCode.UNAVAILABLE
     )
     assert stop.is_alive()
     Echo.leave.set()

@@ -11,7 +11,9 @@ SETTINGS = KafkaSettings(bootstrap="nowhere.invalid:1", username="a", password=S
 
 
 def test_an_internal_event_goes_to_one_topic() -> None:
-    assert topics.topics_of(DocumentDeposited.DESCRIPTOR) == ["administration.documents.v1.Document"]
+    assert topics.topics_of(DocumentDeposited.DESCRIPTOR) == [
+        "administration.documents.v1.Document"
+    ]
 
 
 def test_a_public_event_goes_to_the_partners_topic_as_well() -> None:

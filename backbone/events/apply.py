@@ -1,0 +1,185 @@
+"""Applying events: effects, inbox and parking in one transaction.
+
+A batch is applied whole first, as one commit costs a flush of the disk. If anything in it fails it
+is rolled back and applied again with a savepoint for each event, so that those that fail are
+parked and the rest goes through. What is not an event's fault (the database or another service is
+down) fails the batch: its caller waits and tries again.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from kafka.consumer.fetcher import ConsumerRecord
+from prometheus_client import Counter, Histogram
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+from backbone.database import Transactions, savepoint
+from backbone.errors import Unavailable
+from backbone.events import envelope
+from backbone.events.envelope import EnvelopeError, Received
+from backbone.events.parking import Parking, as_record, key_of
+from backbone.events.tables import inbox
+from backbone.settings import EventSettings
+
+log = logging.getLogger(__name__)
+
+OUTAGES = (Unavailable, OperationalError, InterfaceError)
+
+CONSUMED = Counter("events_consumed_total", "Events by type and outcome.", ["type", "outcome"])
+LATENCY = Histogram(
+    "events_latency_seconds",
+    "From the event's time to the end of its handler.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300),
+)
+
+Handler = Callable[[Received[Any]], None]
+
+
+class Applier:
+    """Applies records with the handlers of a service, by event type."""
+
+    def __init__(
+        self,
+        consumer: str,
+        transactions: Transactions,
+        handlers: Mapping[str, Handler],
+        settings: EventSettings,
+    ) -> None:
+        self._consumer = consumer
+        self._transactions = transactions
+        self._handlers = handlers
+        self._settings = settings
+
+    def apply(self, records: Sequence[ConsumerRecord]) -> None:
+        """Applies records of one partition, in order; parks or buries those that fail.
+
+        Raises:
+            Unavailable, OperationalError, InterfaceError: an outage; nothing was applied.
+        """
+        ours = [record for record in records if self._concerns(record)]
+        if not ours:
+            return
+        try:
+            self._together(ours)
+        except OUTAGES:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, each record is tried alone
+            log.info("a batch of %d failed (%s): one by one", len(ours), type(error).__name__)
+            self._one_by_one(ours)
+
+    def retry_parked(self) -> bool:
+        """Tries the head of each key whose attempt is due; true when there was one.
+
+        Raises:
+            Unavailable, OperationalError, InterfaceError: an outage; no attempt is counted.
+        """
+        with self._transactions.transaction() as session:
+            heads = self._parking(session).heads()
+        for position in heads:
+            with self._transactions.transaction() as session:
+                self._retry(session, position)
+        return bool(heads)
+
+    def _concerns(self, record: ConsumerRecord) -> bool:
+        name = envelope.type_of(record.headers)
+        # Neither another event of the entity, which this service does not read, nor a record that
+        # is no event at all: decoding it tells what is wrong with it.
+        return name in self._handlers or name is None or not envelope.known(name)
+
+    def _together(self, records: Sequence[ConsumerRecord]) -> None:
+        with self._transactions.transaction() as session:
+            parking = self._parking(session)
+            blocked = parking.keys(records)
+            free = []
+            for record in records:
+                if (record.topic, key_of(record)) in blocked:
+                    self._park(parking, record)
+                else:
+                    free.append(envelope.decode(record.headers, record.value))
+            fresh = self._enter(session, [received.id for received in free])
+            for received in free:
+                self._handle_once(received, fresh)
+
+    def _one_by_one(self, records: Iterable[ConsumerRecord]) -> None:
+        with self._transactions.transaction() as session:
+            parking = self._parking(session)
+            blocked = parking.keys(records)
+            for record in records:
+                key = (record.topic, key_of(record))
+                if key in blocked:
+                    self._park(parking, record)
+                elif not self._try(session, parking, record):
+                    blocked.add(key)
+
+    def _try(self, session: Session, parking: Parking, record: ConsumerRecord) -> bool:
+        """Applies one record in a savepoint; false when it had to be parked."""
+        try:
+            with savepoint():
+                self._apply_one(session, record)
+        except OUTAGES:
+            raise
+        except EnvelopeError as error:
+            # It will not read better later, and nothing of its key depends on it.
+            self._count(record, "dead")
+            parking.bury(record, str(error))
+        except Exception as error:
+            log.warning("an event failed", exc_info=error)
+            self._park(parking, record, type(error).__name__)
+            return False
+        return True
+
+    def _retry(self, session: Session, position: int) -> None:
+        parking = self._parking(session)
+        row = parking.take(position)
+        if row is None:
+            return
+        record = as_record(row)
+        try:
+            with savepoint():
+                self._apply_one(session, record)
+        except OUTAGES:
+            raise
+        except Exception as error:
+            log.warning("a parked event failed, attempt %d", row.attempts + 1, exc_info=error)
+            if parking.failed(row, type(error).__name__):
+                self._count(record, "dead")
+        else:
+            parking.remove(position)
+
+    def _apply_one(self, session: Session, record: ConsumerRecord) -> None:
+        received = envelope.decode(record.headers, record.value)
+        self._handle_once(received, self._enter(session, [received.id]))
+
+    def _enter(self, session: Session, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+        """Writes the inbox; the ids that were not in it."""
+        if not ids:
+            return set()
+        statement = insert(inbox).on_conflict_do_nothing().returning(inbox.c.event_id)
+        return set(session.scalars(statement.values([{"event_id": item} for item in ids])))
+
+    def _handle_once(self, received: Received[Any], fresh: set[uuid.UUID]) -> None:
+        if received.id not in fresh:
+            CONSUMED.labels(received.type, "duplicate").inc()
+            return
+        # Once, even if the same batch holds it twice.
+        fresh.remove(received.id)
+        self._handlers[received.type](received)
+        CONSUMED.labels(received.type, "applied").inc()
+        LATENCY.observe(max(0.0, time.time() - received.time.timestamp()))
+
+    def _park(self, parking: Parking, record: ConsumerRecord, cause: str = "") -> None:
+        self._count(record, "parked")
+        parking.park(record, cause)
+
+    def _parking(self, session: Session) -> Parking:
+        return Parking(session, self._consumer, self._settings)
+
+    def _count(self, record: ConsumerRecord, outcome: str) -> None:
+        name = envelope.type_of(record.headers)
+        # Anything can be in a header: only types that are known become a series.
+        CONSUMED.labels(name if name in self._handlers else "unknown", outcome).inc()

@@ -1,0 +1,128 @@
+"""The consumer group of a service: from Kafka to the handlers, a partition at a time.
+
+Offsets are committed after the transaction of their records: an event may arrive twice and acts
+once.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from google.protobuf.message import Message
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+from nameko.extensions import SharedExtension
+
+from backbone.backoff import Backoff
+from backbone.database import DatabasePool
+from backbone.events import topics
+from backbone.events.apply import OUTAGES, Applier, Handler
+from backbone.settings import EventSettings, KafkaSettings, load
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+POLL_SECONDS = 0.2
+PARKED_SECONDS = 0.2
+RETRY_SECONDS = (0.1, 2.0)
+
+
+class EventConsumer(SharedExtension):  # type: ignore[misc]
+    """Two threads: one polls Kafka, one retries what is parked."""
+
+    pool = DatabasePool()
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler] = {}
+        self._topics: set[str] = set()
+        self._stopping = threading.Event()
+        self._running: list[threading.Event] = []
+        self.trouble: str | None = None
+
+    def register(self, event: type[Message], handler: Handler) -> None:
+        """Adds the handler of one event type; before `start`.
+
+        Raises:
+            ValueError: the type has a handler already.
+        """
+        name = event.DESCRIPTOR.full_name
+        if name in self._handlers:
+            raise ValueError(f"{name} has two handlers in {self.container.service_name}")
+        self._handlers[name] = handler
+        self._topics.add(topics.internal(event.DESCRIPTOR))
+
+    def start(self) -> None:
+        """Starts consuming: by now every handler is registered."""
+        assert self.pool.transactions is not None
+        self._applier = Applier(
+            self.container.service_name, self.pool.transactions, self._handlers, load(EventSettings)
+        )
+        self._spawn(self._consume, "consumer")
+        self._spawn(self._retry_parked, "parked")
+
+    def stop(self) -> None:
+        """Finishes the batch at hand, commits, leaves the group."""
+        self._stopping.set()
+        for quiet in self._running:
+            quiet.wait()
+
+    def kill(self) -> None:
+        self._stopping.set()
+
+    def check_ready(self) -> str | None:
+        return self.trouble
+
+    def _spawn(self, work: Callable[[], None], name: str) -> None:
+        """Runs `work` again and again until the service stops, with backoff in an outage."""
+        quiet = threading.Event()
+        self._running.append(quiet)
+
+        def run() -> None:
+            backoff = Backoff(*RETRY_SECONDS)
+            try:
+                while not self._stopping.is_set():
+                    try:
+                        work()
+                        backoff.reset()
+                    except (KafkaError, *OUTAGES) as error:
+                        self.trouble = f"events cannot be consumed ({type(error).__name__})"
+                        log.warning("%s; again in %.1f s", self.trouble, backoff.seconds)
+                        backoff.wait(self._stopping)
+            finally:
+                quiet.set()
+
+        self.container.spawn_managed_thread(run, identifier=name)
+
+    def _retry_parked(self) -> None:
+        if not self._applier.retry_parked():
+            self._stopping.wait(PARKED_SECONDS)
+
+    def _consume(self) -> None:
+        consumer = KafkaConsumer(
+            *sorted(self._topics),
+            **topics.client_options(load(KafkaSettings)),
+            group_id=self.container.service_name,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=BATCH,
+            max_poll_interval_ms=300_000,
+            # A topic created after the service has started is seen within this time.
+            metadata_max_age_ms=30_000,
+        )
+        try:
+            while not self._stopping.is_set():
+                polled = consumer.poll(timeout_ms=int(POLL_SECONDS * 1000))
+                self.trouble = None
+                for partition, records in polled.items():
+                    self._deliver(consumer, partition, records)
+        finally:
+            consumer.close(autocommit=False)
+
+    def _deliver(
+        self, consumer: KafkaConsumer, partition: TopicPartition, records: Sequence[ConsumerRecord]
+    ) -> None:
+        self._applier.apply(records)
+        last = records[-1]
+        consumer.commit({partition: OffsetAndMetadata(last.offset + 1, "", last.leader_epoch)})

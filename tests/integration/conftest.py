@@ -1,0 +1,24 @@
+"""Fixtures of the tests of single services on real components."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.events import Scratch, scratch_schema
+from tests.support.fake_realm import FakeRealm
+
+
+@pytest.fixture(scope="session")
+def foreign_realm() -> Iterator[FakeRealm]:
+    """A realm whose tokens no service of the stack accepts."""
+    opened = FakeRealm()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def scratch(stack: dict[str, Any]) -> Iterator[Scratch]:
+    """A schema of this test alone, with the tables of events."""
+    with scratch_schema(stack) as opened:
+        yield opened

@@ -1,0 +1,241 @@
+"""The outbox and its relay: what is committed is published, once it is, in order, and no less."""
+
+import os
+import random
+import signal
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from administration.documents.v1.events_pb2 import DocumentShared
+from administration.identity.v1 import identity_pb2
+from sqlalchemy import text
+
+from backbone.contracts import ContractError
+from backbone.database import after_commit
+from backbone.events import envelope
+from tests.support.events import TOPIC, Scratch, fact, numbers, of_key
+from tests.support.kafka import header, internal_options, tap
+from tests.support.polling import eventually
+from tests.support.processes import running
+
+
+def key() -> str:
+    return str(uuid.uuid4())
+
+
+class Rollback(Exception):
+    """Ends a transaction."""
+
+
+def test_what_is_committed_is_published_with_its_key_and_headers(
+    scratch: Scratch, stack: dict[str, Any]
+) -> None:
+    one = key()
+    with tap(internal_options(stack), TOPIC) as topic, scratch.relaying() as publisher:
+        with scratch.transactions.transaction():
+            publisher.publish(fact(one, 7))
+        (record,) = topic.until(of_key(one))
+    received = envelope.decode(record.headers, record.value)
+    assert received.data.kind == "7"  # type: ignore[attr-defined]
+    assert received.subject == one
+    assert header(record, "content-type") == "application/json"
+    eventually(lambda: scratch.waiting() == 0)
+
+
+def test_what_is_rolled_back_is_never_published(scratch: Scratch, stack: dict[str, Any]) -> None:
+    gone, after = key(), key()
+    with tap(internal_options(stack), TOPIC) as topic, scratch.relaying() as publisher:
+        with pytest.raises(Rollback), scratch.transactions.transaction() as session:
+            publisher.publish(fact(gone))
+            session.execute(text("SELECT 1"))
+            raise Rollback
+        with pytest.raises(Rollback), scratch.transactions.transaction() as session:
+            with pytest.raises(Rollback), session.begin_nested():
+                raise Rollback
+            publisher.publish(fact(gone))
+            raise Rollback
+        with scratch.transactions.transaction():
+            publisher.publish(fact(after))
+        topic.until(of_key(after))
+        eventually(lambda: scratch.waiting() == 0)
+        assert not [record for record in topic.drain() if record.key == gone.encode()]
+
+
+def test_publishing_needs_a_transaction_an_event_and_a_key(scratch: Scratch) -> None:
+    with pytest.raises(RuntimeError, match="transaction"):
+        scratch.publisher.publish(fact(key()))
+    with scratch.transactions.transaction():
+        with pytest.raises(ContractError):
+            scratch.publisher.publish(identity_pb2.GetMeRequest())
+        with pytest.raises(ValueError, match="key"):
+            scratch.publisher.publish(fact(""))
+    assert scratch.waiting() == 0
+
+
+def test_an_inner_transaction_joins_the_outer_one(scratch: Scratch) -> None:
+    with pytest.raises(Rollback), scratch.transactions.transaction():
+        with scratch.transactions.transaction():
+            scratch.publisher.publish(fact(key()))
+        raise Rollback
+    assert scratch.waiting() == 0
+
+
+def test_what_waits_for_a_commit_runs_after_it_and_never_after_a_rollback(
+    scratch: Scratch,
+) -> None:
+    seen: list[int] = []
+    with scratch.transactions.transaction():
+        scratch.publisher.publish(fact(key()))
+        after_commit(lambda: seen.append(scratch.waiting()))
+        assert seen == []
+    assert seen == [1]
+    with pytest.raises(Rollback), scratch.transactions.transaction():
+        after_commit(lambda: seen.append(-1))
+        raise Rollback
+    assert seen == [1]
+
+
+def test_a_public_event_goes_to_both_of_its_topics(scratch: Scratch, stack: dict[str, Any]) -> None:
+    one = key()
+    # Its owner is nobody: notifications has no one to write to, and keeps it as a dead letter.
+    shared = DocumentShared(document_id=one, owner_id="", administration="essai")
+    options = internal_options(stack)
+    with (
+        tap(options, "administration.documents.v1.Document") as internal,
+        tap(options, "public.documents.v1.Document") as public,
+    ):
+        with scratch.relaying() as publisher, scratch.transactions.transaction():
+            publisher.publish(shared)
+        (first,) = internal.until(of_key(one))
+        (second,) = public.until(of_key(one))
+    assert first.value == second.value
+    assert header(first, "ce_id") == header(second, "ce_id")
+
+
+def test_a_transaction_that_commits_late_loses_nothing(
+    scratch: Scratch, stack: dict[str, Any]
+) -> None:
+    late, early = key(), key()
+    with tap(internal_options(stack), TOPIC) as topic, scratch.relaying() as publisher:
+        with scratch.engine.connect() as connection:
+            # The lower position is taken first, and becomes visible last.
+            insert = text(
+                "INSERT INTO outbox (topic, key, attributes, data)"
+                " VALUES (:topic, :key, CAST(:attributes AS jsonb), :data)"
+            )
+            connection.execute(insert, row_of(late))
+            with scratch.transactions.transaction():
+                publisher.publish(fact(early))
+            topic.until(of_key(early))
+            eventually(lambda: scratch.waiting() == 0)
+            connection.commit()
+        topic.until(of_key(late))
+
+
+def row_of(one: str) -> dict[str, Any]:
+    import json
+
+    message = fact(one)
+    attributes = envelope.attributes(message, "/services/essai", "http://127.0.0.1:8000/schemas")
+    return {
+        "topic": TOPIC,
+        "key": one,
+        "attributes": json.dumps(attributes),
+        "data": envelope.encode_data(message),
+    }
+
+
+def test_facts_of_a_key_are_published_in_the_order_of_their_commits(
+    scratch: Scratch, stack: dict[str, Any]
+) -> None:
+    seed, writers, each = 20261124, 6, 25
+    keys = [key() for _ in range(3)]
+    with scratch.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE counters (key text PRIMARY KEY, value int NOT NULL)"))
+        for one in keys:
+            connection.execute(text("INSERT INTO counters VALUES (:key, 0)"), {"key": one})
+    # The lock of a counter's row is held to the commit: its numbers are in the order of commits.
+    count = text("UPDATE counters SET value = value + 1 WHERE key = :key RETURNING value")
+
+    with tap(internal_options(stack), TOPIC) as topic, scratch.relaying() as publisher:
+
+        def write(writer: int) -> None:
+            random_ = random.Random(seed + writer)
+            for _ in range(each):
+                with scratch.transactions.transaction() as session:
+                    mine = sorted(random_.sample(keys, random_.randint(1, 3)))
+                    for one in mine:
+                        number = session.execute(count, {"key": one}).scalar_one()
+                        publisher.publish(fact(one, number))
+
+        with ThreadPoolExecutor(writers) as pool:
+            list(pool.map(write, range(writers)))
+        eventually(lambda: scratch.waiting() == 0)
+        records = topic.drain()
+    with scratch.engine.connect() as connection:
+        totals = dict(connection.execute(text("SELECT key, value FROM counters")).tuples().all())
+    for one in keys:
+        assert numbers(records, one) == list(range(1, totals[one] + 1)), f"seed {seed}"
+
+
+def leader(scratch: Scratch) -> str:
+    """The application that holds the relay's lock in this schema."""
+    query = text(
+        "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+        " WHERE l.locktype = 'advisory' AND l.granted"
+        " AND l.objid = (hashtext(:schema)::bigint & 4294967295)::oid"
+        " AND a.application_name LIKE 'relay-%'"
+    )
+    with scratch.engine.connect() as connection:
+        return connection.execute(query, {"schema": scratch.schema}).scalar() or ""
+
+
+def test_another_process_takes_over_from_a_leader_that_is_killed(
+    scratch: Scratch, stack: dict[str, Any], tmp_path: Path
+) -> None:
+    kafka = stack["kafka"]
+    environment = {
+        "BACKBONE_KAFKA_BOOTSTRAP": kafka["internal"],
+        "BACKBONE_KAFKA_USERNAME": kafka["username"],
+        "BACKBONE_KAFKA_PASSWORD": kafka["password"],
+    }
+    one, log = key(), tmp_path / "relays.log"
+    program = "tests.support.relay_process"
+    first = environment | {"BACKBONE_DATABASE_URL": scratch.url("relay-1")}
+    second = environment | {"BACKBONE_DATABASE_URL": scratch.url("relay-2")}
+    with (
+        tap(internal_options(stack), TOPIC) as topic,
+        running(program, environment=first, log=log) as leading,
+        running(program, environment=second, log=log) as waiting,
+    ):
+        processes = {"relay-1": leading, "relay-2": waiting}
+        before = eventually(lambda: leader(scratch))
+        stop = threading.Event()
+
+        def publish() -> int:
+            number = 0
+            while not stop.is_set():
+                number += 1
+                with scratch.transactions.transaction():
+                    scratch.publisher.publish(fact(one, number))
+            return number
+
+        with ThreadPoolExecutor(1) as pool:
+            published = pool.submit(publish)
+            topic.until(of_key(one), count=20)
+            os.kill(processes[before].pid, signal.SIGKILL)
+            after = eventually(lambda: (found := leader(scratch)) != before and found)
+            assert after in processes
+            seen = len(topic.records)
+            topic.until(of_key(one), count=seen + 20)
+            stop.set()
+            last = published.result(20)
+        eventually(lambda: scratch.waiting() == 0)
+        arrived = numbers(topic.drain(), one)
+    # Sent again is allowed, and told by the id; lost or out of order is not.
+    firsts = list(dict.fromkeys(arrived))
+    assert firsts == list(range(1, last + 1)), log.read_text()

@@ -1,0 +1,97 @@
+"""Identity on real components: accounts, created once, followed, and reachable."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from administration.identity.v1 import identity_pb2
+
+from tests.support.kafka import header, internal_options, tap
+from tests.support.polling import eventually
+from tests.support.realm import Person, Realm
+from tests.support.rpc import Client, refusal
+from tests.support.tables import Tables
+
+TOPIC = "administration.identity.v1.Account"
+ME = identity_pb2.GetMeRequest()
+
+
+def contact(account_id: str) -> identity_pb2.GetContactRequest:
+    return identity_pb2.GetContactRequest(account_id=account_id)
+
+
+def test_an_account_is_created_on_first_sight_from_the_token(
+    identity: Client, person: Person, token: str, database: Tables
+) -> None:
+    account = identity.get_me(ME, token=token).account
+    assert account.account_id == person.account_id
+    assert (account.display_name, account.email, account.locale) == (
+        person.name,
+        person.email,
+        "fr",
+    )
+    assert account.create_time.seconds > 0
+    assert identity.get_me(ME, token=token).account == account
+    query = "SELECT 1 FROM identity.accounts WHERE account_id = %s"
+    assert database.count(query, person.account_id) == 1
+
+
+def test_eight_first_sights_at_once_create_and_publish_one_account(
+    identity: Client, person: Person, token: str, database: Tables, stack: dict[str, Any]
+) -> None:
+    with tap(internal_options(stack), TOPIC) as topic:
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: identity.get_me(ME, token=token), range(8)))
+        assert len({answer.account.create_time.ToNanoseconds() for answer in answers}) == 1
+        outbox = "SELECT 1 FROM identity.outbox WHERE key = %s"
+        eventually(lambda: database.count(outbox, person.account_id) == 0)
+        (record,) = [r for r in topic.drain() if r.key == person.account_id.encode()]
+    assert header(record, "ce_type") == "administration.identity.v1.AccountCreated"
+    assert header(record, "ce_source") == "/services/identity"
+    published = json.loads(record.value)
+    assert published.keys() == {"accountId", "createTime"}
+    assert person.email not in str(record)
+
+
+def test_an_account_follows_what_the_realm_says(
+    identity: Client, person: Person, token: str, realm: Realm
+) -> None:
+    before = identity.get_me(ME, token=token).account
+    realm.rename(person, "Anaïs", "Essai")
+    after = identity.get_me(ME, token=realm.fresh_token(person)).account
+    assert after.display_name == "Anaïs Essai"
+    assert after.create_time == before.create_time
+
+
+def test_a_contact_is_known_before_its_account_was_ever_opened(
+    identity: Client, person: Person, realm: Realm
+) -> None:
+    answer = identity.get_contact(
+        contact(person.account_id), token=realm.client_token("notifications")
+    )
+    assert (answer.display_name, answer.email, answer.locale) == (person.name, person.email, "fr")
+
+
+def test_an_address_that_was_not_verified_is_not_given(identity: Client, realm: Realm) -> None:
+    with realm.person(email_verified=False, locale="en") as unsure:
+        answer = identity.get_contact(
+            contact(unsure.account_id), token=realm.client_token("notifications")
+        )
+        assert (answer.email, answer.locale) == ("", "en")
+
+
+def test_the_contact_of_an_unknown_account_is_not_found(identity: Client, realm: Realm) -> None:
+    unknown = "00000000-0000-4000-8000-000000000000"
+    service = realm.client_token("notifications")
+    refused = refusal(lambda: identity.get_contact(contact(unknown), token=service))
+    assert refused.code == grpc.StatusCode.NOT_FOUND
+    assert unknown not in refused.detail
+
+
+def test_an_identifier_that_is_none_is_refused_by_its_field(identity: Client, realm: Realm) -> None:
+    service = realm.client_token("notifications")
+    for text, reason in (("", "REQUIRED"), ("../users", "UUID"), ("a" * 5000, "UUID")):
+        refused = refusal(lambda: identity.get_contact(contact(text), token=service))  # noqa: B023
+        assert refused.code == grpc.StatusCode.INVALID_ARGUMENT
+        assert refused.fields == {"account_id": reason}
