@@ -1,5 +1,6 @@
 """The `backbone` command: what operators and containers run."""
 
+import importlib
 import sys
 
 import click
@@ -8,7 +9,24 @@ from backbone.contracts import ContractError
 from backbone.settings import ConfigurationError, KafkaSettings, load
 
 
-@click.group()
+# Groups in modules of their own, imported when they are called: a service loads none of them.
+GROUPS = {"events": "backbone.events.cli"}
+
+
+class LazyGroup(click.Group):
+    """A group that knows the names of `GROUPS` without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *GROUPS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in GROUPS:
+            return super().get_command(ctx, cmd_name)
+        group: click.Group = getattr(importlib.import_module(GROUPS[cmd_name]), cmd_name)
+        return group
+
+
+@click.group(cls=LazyGroup)
 @click.version_option(package_name="administration-backbone")
 def cli() -> None:
     """The backbone of a smart administration."""
