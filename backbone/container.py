@@ -44,16 +44,17 @@ class Worker:
 
     def __enter__(self) -> Callable[..., Any]:
         container, context = self.container, self.context
-        container.worker_entered()
+        container.workers.add(self)
         try:
-            for provider in container.providers:
-                setattr(context.service, provider.attr_name, provider.get_dependency(context))
+            service = context.service
+            for name, get_dependency in container.injections:
+                setattr(service, name, get_dependency(context))
             for hook in container.setup_hooks:
                 hook(context)
         except BaseException:
-            container.worker_left()
+            container.workers.discard(self)
             raise
-        return getattr(context.service, context.entrypoint.method_name)  # type: ignore[no-any-return]
+        return getattr(service, context.entrypoint.method_name)  # type: ignore[no-any-return]
 
     def __exit__(
         self,
@@ -63,13 +64,13 @@ class Worker:
     ) -> None:
         container = self.container
         try:
-            exc_info = (kind, error, traceback) if kind is not None else None
             for result_hook in container.result_hooks:
+                exc_info = (kind, error, traceback) if kind is not None else None
                 result_hook(self.context, self.result, exc_info)
             for hook in container.teardown_hooks:
                 hook(self.context)
         finally:
-            container.worker_left()
+            container.workers.discard(self)
 
 
 class NativeContainer(ServiceContainer):  # type: ignore[misc]
@@ -80,12 +81,13 @@ class NativeContainer(ServiceContainer):  # type: ignore[misc]
         self.providers: list[DependencyProvider] = sorted(
             self.dependencies, key=lambda item: item.attr_name
         )
+        self.injections = [(item.attr_name, item.get_dependency) for item in self.providers]
         self.setup_hooks = self._hooks("worker_setup")
         self.result_hooks = self._hooks("worker_result")
         self.teardown_hooks = self._hooks("worker_teardown")
         self._threads: dict[threading.Thread, str] = {}
-        self._active = 0
-        self._idle = threading.Condition()
+        # Those that run. Adding to a set and discarding from it are atomic: no lock on the way.
+        self.workers: set[Worker] = set()
         self._ended = threading.Event()
         self._failure: BaseException | None = None
         self.stopping = threading.Event()
@@ -230,23 +232,12 @@ class NativeContainer(ServiceContainer):  # type: ignore[misc]
         thread.start()
         return thread
 
-    def worker_entered(self) -> None:
-        with self._idle:
-            self._active += 1
-
-    def worker_left(self) -> None:
-        with self._idle:
-            self._active -= 1
-            if not self._active:
-                self._idle.notify_all()
-
     def _wait_idle(self) -> None:
         deadline = time.monotonic() + self.config["stop_timeout"]
-        with self._idle:
-            if not self._idle.wait_for(
-                lambda: not self._active, max(0.0, deadline - time.monotonic())
-            ):
-                log.warning("%s: %d workers still run; left behind", self, self._active)
+        while self.workers and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if self.workers:
+            log.warning("%s: %d workers still run; left behind", self, len(self.workers))
 
     def _join_threads(self) -> None:
         deadline = time.monotonic() + self.config["stop_timeout"]

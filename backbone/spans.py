@@ -46,7 +46,7 @@ class LeanSpan(trace.Span, ReadableSpan):
         self._name = name
         self._kind = kind
         self._parent = parent
-        self._attributes = dict(attributes) if attributes else {}
+        self._own = self._attributes = dict(attributes) if attributes else {}
         self._status = _UNSET
         self._end_time: int | None = None
         self._made: trace.SpanContext | None = None
@@ -55,7 +55,7 @@ class LeanSpan(trace.Span, ReadableSpan):
         self._start_time = time.time_ns()
 
     @property
-    def _context(self) -> trace.SpanContext:
+    def _context(self) -> trace.SpanContext:  # type: ignore[override]
         # Made when it is asked for: the context of a span without children never is.
         if self._made is None:
             state = self._parent.trace_state if self._parent is not None else None
@@ -63,11 +63,11 @@ class LeanSpan(trace.Span, ReadableSpan):
         return self._made
 
     @property
-    def _resource(self) -> Resource:
+    def _resource(self) -> Resource:  # type: ignore[override]
         return self._tracer.resource
 
     @property
-    def _instrumentation_scope(self) -> InstrumentationScope:
+    def _instrumentation_scope(self) -> InstrumentationScope:  # type: ignore[override]
         return self._tracer.scope
 
     def get_span_context(self) -> trace.SpanContext:
@@ -78,7 +78,7 @@ class LeanSpan(trace.Span, ReadableSpan):
 
     def set_attribute(self, key: str, value: Any) -> None:
         if self._end_time is None:
-            self._attributes[key] = value
+            self._own[key] = value
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         for key, value in attributes.items():
@@ -91,8 +91,9 @@ class LeanSpan(trace.Span, ReadableSpan):
         self, status: trace.Status | trace.StatusCode, description: str | None = None
     ) -> None:
         if self._end_time is None:
-            is_code = isinstance(status, trace.StatusCode)
-            self._status = trace.Status(status, description) if is_code else status
+            if isinstance(status, trace.StatusCode):
+                status = trace.Status(status, description)
+            self._status = status
 
     def add_event(
         self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None

@@ -10,15 +10,14 @@ from typing import Any
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from pythonjsonlogger.json import JsonFormatter
 
+from backbone.otlp import BatchExport, Exporter
 from backbone.settings import TelemetrySettings
+from backbone.spans import LeanTracerProvider
 
 tracer = trace.get_tracer("backbone")
 _propagator = TraceContextTextMapPropagator()
@@ -34,7 +33,7 @@ class _TraceIds(logging.Filter):
         return True
 
 
-def setup(service: str, settings: TelemetrySettings) -> TracerProvider:
+def setup(service: str, settings: TelemetrySettings) -> LeanTracerProvider:
     """Configures the process: JSON logs on standard error, traces to the collector.
 
     Returns the provider; shut it down last, to flush what is buffered.
@@ -54,13 +53,11 @@ def setup(service: str, settings: TelemetrySettings) -> TracerProvider:
     for noisy in ("kafka", "urllib3", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
-    provider = TracerProvider(
-        resource=Resource.create({"service.name": service, "service.namespace": "administration"}),
-        sampler=ParentBased(TraceIdRatioBased(settings.trace_ratio)),
-    )
-    if settings.otlp_endpoint:
-        exporter = OTLPSpanExporter(f"{settings.otlp_endpoint.rstrip('/')}/v1/traces", timeout=5)
-        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
+    resource = Resource.create({"service.name": service, "service.namespace": "administration"})
+    processor: SpanProcessor = SpanProcessor()
+    if endpoint := settings.otlp_endpoint.rstrip("/"):
+        processor = BatchExport(Exporter(f"{endpoint}/v1/traces", timeout=5))
+    provider = LeanTracerProvider(resource, settings.trace_ratio, processor)
     trace.set_tracer_provider(provider)
     propagate.set_global_textmap(_propagator)
     return provider
@@ -78,10 +75,10 @@ def current_span_context() -> trace.SpanContext | None:
     return context if context.is_valid else None
 
 
-def trace_id() -> str:
-    """The current trace's id in hexadecimal, or an empty string."""
-    context = current_span_context()
-    return trace.format_trace_id(context.trace_id) if context else ""
+def trace_id(of: trace.Span) -> str:
+    """The id of a span's trace in hexadecimal, or an empty string."""
+    context = of.get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else ""
 
 
 def traceparent() -> str:

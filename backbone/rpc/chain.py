@@ -14,6 +14,7 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from opentelemetry import context as otel
 from opentelemetry import trace
+from opentelemetry.context import Context
 from prometheus_client import Histogram
 
 from backbone import contracts, errors, telemetry
@@ -23,6 +24,8 @@ from backbone.tokens import Caller, TokenVerifier
 from backbone.validation import validate
 
 log = logging.getLogger(__name__)
+
+_ROOT = Context()
 
 # Semantic conventions of OpenTelemetry name it rpc.server.call.duration.
 DURATION = Histogram(
@@ -70,7 +73,7 @@ class Chain:
         if scheme.lower() != "bearer":
             raise Unauthenticated("The authorization scheme must be Bearer.")
         caller = self.verifier.verify(token)
-        if not self.roles & caller.roles:
+        if self.roles.isdisjoint(caller.roles):
             raise Forbidden(f"This needs one of the roles: {', '.join(sorted(self.roles))}.")
         return caller
 
@@ -100,11 +103,11 @@ class _Served:
                 parent = value
         self.span = telemetry.tracer.start_span(
             chain.path,
-            context=telemetry.parent(str(parent) if parent else None),
+            context=telemetry.parent(str(parent)) if parent else _ROOT,
             kind=trace.SpanKind.SERVER,
             attributes=chain.attributes,
         )
-        self.otel_token = otel.attach(trace.set_span_in_context(self.span))
+        self.otel_token = otel.attach(trace.set_span_in_context(self.span, _ROOT))
         try:
             call = Call(
                 chain.authenticate(str(authorization) if authorization else None),
@@ -129,8 +132,7 @@ class _Served:
         self._end(error)
 
     def _end(self, error: BaseException | None) -> None:
-        code = self._code(error)
-        trace_id = telemetry.trace_id()
+        code = "OK" if error is None else self._code(error)
         if code == "INTERNAL":
             log.error("%s failed", self.chain.path, exc_info=error)
             self.span.set_status(trace.StatusCode.ERROR)
@@ -139,11 +141,10 @@ class _Served:
         otel.detach(self.otel_token)
         self.chain.observe(code, time.perf_counter() - self.started)
         if error is not None and not isinstance(error, GeneratorExit):
+            trace_id = telemetry.trace_id(self.span)
             self.context.abort_with_status(errors.to_grpc(error, trace_id))
 
-    def _code(self, error: BaseException | None) -> str:
-        if error is None:
-            return "OK"
+    def _code(self, error: BaseException) -> str:
         if isinstance(error, DomainError):
             return error.code.name
         # What breaks because the caller has left is no fault of the service.

@@ -1,5 +1,6 @@
 """The outbox and its relay: what is committed is published, once it is, in order, and no less."""
 
+import json
 import os
 import random
 import signal
@@ -101,14 +102,15 @@ def test_what_waits_for_a_commit_runs_after_it_and_never_after_a_rollback(
 
 def test_a_public_event_goes_to_both_of_its_topics(scratch: Scratch, stack: dict[str, Any]) -> None:
     one = key()
-    # Its owner is nobody: notifications has no one to write to, and keeps it as a dead letter.
-    shared = DocumentShared(document_id=one, owner_id="", administration="essai")
+    # Its owner is nobody: notifications finds no address to write to.
+    shared = DocumentShared(document_id=one, owner_id=key(), administration="essai")
     options = internal_options(stack)
     with (
         tap(options, "administration.documents.v1.Document") as internal,
         tap(options, "public.documents.v1.Document") as public,
+        scratch.relaying() as publisher,
     ):
-        with scratch.relaying() as publisher, scratch.transactions.transaction():
+        with scratch.transactions.transaction():
             publisher.publish(shared)
         (first,) = internal.until(of_key(one))
         (second,) = public.until(of_key(one))
@@ -137,8 +139,6 @@ def test_a_transaction_that_commits_late_loses_nothing(
 
 
 def row_of(one: str) -> dict[str, Any]:
-    import json
-
     message = fact(one)
     attributes = envelope.attributes(message, "/services/essai", "http://127.0.0.1:8000/schemas")
     return {
@@ -177,7 +177,8 @@ def test_facts_of_a_key_are_published_in_the_order_of_their_commits(
         eventually(lambda: scratch.waiting() == 0)
         records = topic.drain()
     with scratch.engine.connect() as connection:
-        totals = dict(connection.execute(text("SELECT key, value FROM counters")).tuples().all())
+        rows = connection.execute(text("SELECT key, value FROM counters"))
+        totals = {row.key: row.value for row in rows}
     for one in keys:
         assert numbers(records, one) == list(range(1, totals[one] + 1)), f"seed {seed}"
 

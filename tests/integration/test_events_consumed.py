@@ -1,0 +1,178 @@
+"""Consuming, by the running notifications service: once in effect, whatever the log holds."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from administration.documents.v1.events_pb2 import DocumentDeposited, DocumentShared
+from google.protobuf.message import Message
+from kafka import KafkaProducer
+
+import deploy.local
+from backbone.events import envelope
+from tests.support.kafka import producer
+from tests.support.polling import eventually
+from tests.support.tables import Tables
+
+TOPIC = "administration.documents.v1.Document"
+SCHEMAS = "http://127.0.0.1:8000/schemas"
+Headers = list[tuple[str, bytes | None]]
+
+
+@dataclass
+class Log:
+    """Puts records on the topic that notifications reads, all of one key: on one partition."""
+
+    kafka: KafkaProducer
+    database: Tables
+    key: str = field(default_factory=lambda: str(uuid.uuid4()))
+    # Nobody's: what notifications writes for it has no address to go to.
+    owner: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def put(self, headers: Headers, value: bytes | None, key: bytes | None = None) -> None:
+        record = {"key": key or self.key.encode(), "value": value, "headers": headers}
+        self.kafka.send(TOPIC, **record).get(timeout=20)
+
+    def deposited(self, owner: str = "") -> tuple[Headers, bytes]:
+        return packed(DocumentDeposited(document_id=self.key, owner_id=owner or self.owner))
+
+    def shared(self) -> tuple[Headers, bytes]:
+        fact = DocumentShared(
+            document_id=self.key, owner_id=self.owner, administration="caf-martinique"
+        )
+        fact.expire_time.FromSeconds(4_000_000_000)
+        return packed(fact)
+
+    def entries(self) -> list[str]:
+        """The kinds of the entries in the owner's inbox, in their order."""
+        query = "SELECT kind FROM notifications.entries WHERE account_id = %s ORDER BY sequence"
+        return [row["kind"] for row in self.database.rows(query, self.owner)]
+
+    def dead(self) -> list[dict[str, Any]]:
+        query = 'SELECT * FROM notifications.dead_letters WHERE key = %s ORDER BY "offset"'
+        return self.database.rows(query, self.key)
+
+    def forget(self) -> None:
+        for query in (
+            "DELETE FROM notifications.dead_letters WHERE key = %s",
+            "DELETE FROM notifications.deliveries WHERE parameters ->> 'document_id' = %s",
+        ):
+            self.database.rows(query, self.key)  # type: ignore[arg-type]
+
+
+def packed(message: Message) -> tuple[Headers, bytes]:
+    attributes = envelope.attributes(message, "/services/documents", SCHEMAS)
+    return list(envelope.headers(attributes)), envelope.encode_data(message)
+
+
+def replaced(headers: Headers, name: str, value: bytes | None) -> Headers:
+    return [(key, value if key == name else old) for key, old in headers]
+
+
+@pytest.fixture(scope="module")
+def kafka(stack: dict[str, Any]) -> Iterator[KafkaProducer]:
+    with producer(stack) as opened:
+        yield opened
+
+
+@pytest.fixture
+def log(kafka: KafkaProducer, database: Tables) -> Iterator[Log]:
+    opened = Log(kafka, database)
+    yield opened
+    opened.forget()
+
+
+def test_an_event_that_arrives_twice_has_one_effect(log: Log) -> None:
+    event = log.deposited()
+    log.put(*event)
+    log.put(*event)
+    eventually(log.entries)
+    log.put(*event)
+    log.put(*log.shared())
+    eventually(lambda: len(log.entries()) >= 2)
+    assert log.entries() == ["DocumentDeposited", "DocumentShared"]
+    assert log.dead() == []
+
+
+def test_a_handler_that_fails_is_tried_again_then_set_aside_and_the_rest_flows_on(
+    log: Log,
+) -> None:
+    log.put(*log.deposited())
+    # The handler cannot make an account of this owner, however often it tries.
+    log.put(*log.deposited(owner="nobody"))
+    log.put(*log.shared())
+    eventually(lambda: len(log.entries()) >= 2, within=30)
+    assert log.entries() == ["DocumentDeposited", "DocumentShared"]
+    (letter,) = log.dead()
+    assert letter["topic"] == TOPIC
+    assert "5 attempts" in letter["cause"]
+    assert "ValueError" in letter["cause"]
+    assert b"nobody" in letter["data"]
+    assert dict(letter["headers"])["ce_type"] == "administration.documents.v1.DocumentDeposited"
+
+
+def poison(log: Log) -> dict[str, tuple[Headers, bytes | None]]:
+    """Records that are no event, each in its own way."""
+    headers, value = log.deposited()
+    return {
+        "no data": (headers, None),
+        "no JSON": (headers, b"{"),
+        "no object": (headers, b"[]"),
+        "no text": (headers, b"\xff\xfe\x00"),
+        "a wrong type within": (headers, b'{"documentId": {"a": 1}}'),
+        "no headers": ([], value),
+        "no id": (replaced(headers, "ce_id", None), value),
+        "an id that is none": (replaced(headers, "ce_id", b"1"), value),
+        "a time that is none": (replaced(headers, "ce_time", b"yesterday"), value),
+        "another version": (replaced(headers, "ce_specversion", b"2.0"), value),
+        "a null type": (replaced(headers, "ce_type", None), value),
+        "NUL in a header": ([*replaced(headers, "ce_id", b"\0"), ("x\0", b"\0")], value),
+        "a header that is no text": (replaced(headers, "ce_source", b"\xff"), value),
+        "a deep nesting": (headers, b'{"documentId":' * 20_000),
+    }
+
+
+def test_records_that_are_no_event_are_set_aside_with_their_cause_and_the_rest_flows_on(
+    log: Log,
+) -> None:
+    before = deploy.local.pid("notifications")
+    records = poison(log)
+    for headers, value in records.values():
+        log.put(headers, value)
+    log.put(*log.shared())
+    eventually(log.entries, within=60)
+    assert log.entries() == ["DocumentShared"]
+    letters = log.dead()
+    assert len(letters) == len(records)
+    for letter, name in zip(letters, records, strict=True):
+        assert letter["cause"], name
+        assert "attempts" not in letter["cause"], name
+    # No record, whatever it is, ends the service.
+    assert deploy.local.pid("notifications") == before
+
+
+def test_a_record_whose_key_is_no_text_is_set_aside_as_well(log: Log, database: Tables) -> None:
+    mark = uuid.uuid4().hex
+    log.put([("mark", mark.encode())], b"{", key=b"\xff\0" + mark.encode())
+    query = "SELECT key FROM notifications.dead_letters WHERE key LIKE %s"
+    found = eventually(lambda: database.rows(query, f"%{mark}"))
+    assert len(found) == 1
+    database.rows("DELETE FROM notifications.dead_letters WHERE key LIKE %s", f"%{mark}")
+
+
+def test_an_event_that_nobody_here_subscribes_to_is_passed_over(log: Log) -> None:
+    headers, value = log.deposited()
+    log.put(replaced(headers, "ce_type", b"administration.documents.v1.SomethingNew"), value)
+    log.put(*log.shared())
+    eventually(log.entries)
+    assert log.entries() == ["DocumentShared"]
+    assert log.dead() == []
+
+
+def test_a_field_that_a_newer_publisher_added_is_no_fault(log: Log) -> None:
+    headers, value = log.deposited()
+    log.put(headers, value[:-1] + b', "addedLater": {"x": [1, 2]}}')
+    eventually(log.entries)
+    assert log.dead() == []
