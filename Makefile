@@ -41,6 +41,7 @@ check: $(READY) ## Format, lint, types, contracts, compose file, chart
 	@$(BIN)/mypy
 	@$(BIN)/buf format --exit-code --diff protos
 	@$(BIN)/buf lint
+	@$(BIN)/python -m deploy.breaking
 	@$(BIN)/python -m deploy.chart lint
 
 format: $(READY) ## Format the code and the contracts

@@ -8,9 +8,8 @@ import click
 from backbone.contracts import ContractError
 from backbone.settings import ConfigurationError, KafkaSettings, load
 
-
 # Groups in modules of their own, imported when they are called: a service loads none of them.
-GROUPS = {"events": "backbone.events.cli"}
+GROUPS = {"events": "backbone.events.cli", "partner": "backbone.partners.cli"}
 
 
 class LazyGroup(click.Group):

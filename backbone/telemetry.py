@@ -10,14 +10,15 @@ from typing import Any
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from pythonjsonlogger.json import JsonFormatter
 
-from backbone.otlp import BatchExport, Exporter
 from backbone.settings import TelemetrySettings
-from backbone.spans import LeanTracerProvider
 
 tracer = trace.get_tracer("backbone")
 _propagator = TraceContextTextMapPropagator()
@@ -33,7 +34,7 @@ class _TraceIds(logging.Filter):
         return True
 
 
-def setup(service: str, settings: TelemetrySettings) -> LeanTracerProvider:
+def setup(service: str, settings: TelemetrySettings) -> TracerProvider:
     """Configures the process: JSON logs on standard error, traces to the collector.
 
     Returns the provider; shut it down last, to flush what is buffered.
@@ -54,10 +55,12 @@ def setup(service: str, settings: TelemetrySettings) -> LeanTracerProvider:
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
     resource = Resource.create({"service.name": service, "service.namespace": "administration"})
-    processor: SpanProcessor = SpanProcessor()
+    provider = TracerProvider(
+        resource=resource, sampler=ParentBased(TraceIdRatioBased(settings.trace_ratio))
+    )
     if endpoint := settings.otlp_endpoint.rstrip("/"):
-        processor = BatchExport(Exporter(f"{endpoint}/v1/traces", timeout=5))
-    provider = LeanTracerProvider(resource, settings.trace_ratio, processor)
+        exporter = OTLPSpanExporter(f"{endpoint}/v1/traces", timeout=5)
+        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
     trace.set_tracer_provider(provider)
     propagate.set_global_textmap(_propagator)
     return provider

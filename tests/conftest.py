@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 import deploy.local
+from tests.support.leftovers import Leftovers
 from tests.support.mailbox import Mailbox
 from tests.support.objects import Objects
 from tests.support.realm import Person, Realm
@@ -96,3 +97,27 @@ def database(stack: dict[str, Any]) -> Iterator[Tables]:
 @pytest.fixture(scope="session")
 def objects(stack: dict[str, Any]) -> Objects:
     return Objects(stack)
+
+
+@pytest.fixture(scope="session")
+def unlucky(realm: Realm) -> Iterator[Person]:
+    """A citizen none of whose deposits ever succeeds."""
+    with realm.person() as created:
+        yield created
+
+
+@pytest.fixture
+def unlucky_token(realm: Realm, unlucky: Person) -> str:
+    return realm.token_of(unlucky)
+
+
+@pytest.fixture
+def leftovers(unlucky: Person, database: Tables, objects: Objects) -> Leftovers:
+    """What `unlucky` leaves from now on."""
+    return Leftovers(unlucky, database, objects)
+
+
+@pytest.fixture
+def citizen_token(realm: Realm) -> str:
+    """The token of a citizen of the development realm, whom tests share."""
+    return realm.token("citizen")

@@ -108,6 +108,8 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
             auto_offset_reset="earliest",
             max_poll_records=BATCH,
             max_poll_interval_ms=300_000,
+            # The partitions of a process that was killed go to another one after this time.
+            session_timeout_ms=10_000,
             # A topic created after the service has started is seen within this time.
             metadata_max_age_ms=30_000,
         )

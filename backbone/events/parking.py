@@ -12,7 +12,7 @@ from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 from sqlalchemy import Row, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from backbone.events import topics
@@ -77,8 +77,9 @@ class Parking:
             insert(dead_letters)
             .values(**columns, key=key_of(record), cause=cause)
             .on_conflict_do_nothing()
+            .returning(dead_letters.c.offset)
         )
-        if buried.rowcount:  # type: ignore[attr-defined]
+        if buried.first() is not None:
             attributes = {
                 name.removeprefix("ce_"): value
                 for name, value in columns["headers"]
@@ -98,7 +99,7 @@ class Parking:
         """Positions of the first parked event of each key, where its next attempt is due."""
         first = (
             select(parked.c.position, parked.c.next_attempt_time)
-            .distinct(parked.c.topic, parked.c.key)
+            .ext(distinct_on(parked.c.topic, parked.c.key))
             .order_by(parked.c.topic, parked.c.key, parked.c.position)
             .subquery()
         )

@@ -145,7 +145,8 @@ class Relay:
 def _span(row: Any) -> trace.Span:
     """An event on its way, from its row in the outbox to Kafka's acknowledgement."""
     return telemetry.tracer.start_span(
-        f"publish {row.attributes['type'].rpartition('.')[2]}",
+        # A dead letter may be anything, even of no type.
+        f"publish {row.attributes.get('type', '').rpartition('.')[2]}",
         context=telemetry.parent(row.attributes["traceparent"]),
         kind=trace.SpanKind.PRODUCER,
         attributes={"messaging.system": "kafka", "messaging.destination.name": row.topic},

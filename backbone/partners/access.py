@@ -1,5 +1,6 @@
 """What Kafka lets a partner do: ACLs on topics and on its groups, and how fast it may read."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +24,9 @@ from backbone.settings import KafkaSettings
 
 USER = "User:"
 QUOTA = "consumer_byte_rate"
-EXACT, ANY_NAME = 0, 2  # how a quota's entity is matched
+ANY_NAME = 2  # DescribeClientQuotas: every named entity
 BOOTSTRAP_MS = 10_000
+SETTLE_SECONDS, PAUSE_SECONDS = 5.0, 0.05
 
 
 class Access(Protocol):
@@ -68,16 +70,22 @@ class KafkaAccess:
     def grant(self, client_id: str, topic: str) -> None:
         with _telling():
             topics.grant(self._settings, client_id, topic)
-        # It does not say that the broker refused a rule.
-        if topic not in self.granted().get(client_id, ()):
-            raise PartnerError(f"Kafka did not keep the access of {client_id} to {topic}")
+        # It does not say that the broker refused a rule, and a rule takes a moment to be known.
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while topic not in self.granted().get(client_id, ()):
+            if time.monotonic() > deadline:
+                raise PartnerError(f"Kafka did not keep the access of {client_id} to {topic}")
+            time.sleep(PAUSE_SECONDS)
 
     def revoke(self, client_id: str, topic: str | None = None) -> None:
         kind = ResourceType.TOPIC if topic else ResourceType.ANY
         with self._admin() as admin:
-            for matched in admin.delete_acls([_filter(USER + client_id, kind, topic)]):
-                if matched[2] is not None and issubclass(matched[2], KafkaError):
-                    _refuse(matched[2])
+            rules = [_filter(USER + client_id, kind, topic)]
+            for _, _, error in admin.delete_acls(rules):
+                _check(error.errno)
+            deadline = time.monotonic() + SETTLE_SECONDS
+            while admin.describe_acls(rules[0])[0] and time.monotonic() < deadline:
+                time.sleep(PAUSE_SECONDS)
 
     def groups(self) -> list[str]:
         with self._admin() as admin:
@@ -141,11 +149,7 @@ def _filter(principal: str | None, kind: ResourceType, name: str | None) -> ACLF
 
 def _check(code: int) -> None:
     if code:
-        _refuse(for_code(code))
-
-
-def _refuse(error: type[KafkaError]) -> None:
-    raise error
+        raise for_code(code)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ A partner is a client whose tokens carry a hardcoded claim `administration`. The
 that is known of it: there is no table of partners beside.
 """
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ LAST_GRANT = "backbone.partner.last.grant"
 LIFESPAN = "access.token.lifespan"
 TIMEOUT_SECONDS = 10
 CONFLICT = 409
+SECRET_BYTES = 32
 
 
 class Registry(Protocol):
@@ -78,9 +80,10 @@ class KeycloakRegistry:
 
     def create(self, partner: Partner) -> str:
         # One request, which Keycloak does whole or not at all.
+        secret = secrets.token_urlsafe(SECRET_BYTES)
         with self._telling(partner.client_id):
-            key = self._admin.create_client(_representation(partner))
-            return str(self._admin.get_client_secrets(key)["value"])
+            self._admin.create_client({**_representation(partner), "secret": secret})
+        return secret
 
     def update(self, partner: Partner) -> None:
         changes = {

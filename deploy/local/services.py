@@ -34,6 +34,7 @@ def environment(site: Site, name: str) -> dict[str, str]:
         return common | {
             "BACKBONE_HTTP_LISTEN": site.address(GATEWAY),
             "BACKBONE_CORS_ORIGINS": site.url(GATEWAY),
+            "BACKBONE_KAFKA_PUBLIC_ADDRESS": site.address("kafka_partners"),
         }
     own = {
         "BACKBONE_GRPC_LISTEN": site.address(name),

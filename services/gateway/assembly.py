@@ -8,8 +8,8 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from backbone import contracts
 from backbone.contracts import ContractError
+from services.gateway import asyncapi, event_schemas, metrics, openapi
 from services.gateway import bytes as byte_streams
-from services.gateway import metrics, openapi
 from services.gateway.application import Application, security_headers
 from services.gateway.backends import Backends
 from services.gateway.cors import Cors
@@ -41,6 +41,9 @@ def build(settings: GatewaySettings, backends: Backends, stopping: asyncio.Event
     table.get("/readyz", _Ready(backends, stopping))
     table.get("/metrics", metrics.expose)
     table.get("/openapi.json", openapi.handler(settings, rpcs()))
+    table.get("/asyncapi.json", asyncapi.handler(settings))
+    for path, handler in event_schemas.routes(settings):
+        table.get(path, handler)
     https = settings.public_url.startswith("https://")
     return Application(table, Cors(settings.cors_origins), security_headers(https=https))
 

@@ -1,7 +1,8 @@
 """JSON schemas (draft 2020-12) of messages in the proto3 JSON mapping, as this gateway speaks it.
 
 Responses hold every field without presence, so those are `required`; requests may leave out what
-no rule requires, and refuse fields that they do not know.
+no rule requires, and refuse fields that they do not know. Events, which protobuf itself writes,
+leave out whatever is empty.
 """
 
 from typing import Any
@@ -35,11 +36,18 @@ def rules_of(field: FieldDescriptor) -> options_pb2.FieldRules:
 
 
 class Schemas:
-    """Collects the component schemas of every message and enum that is asked for."""
+    """Collects the component schemas of every message and enum that is asked for.
 
-    def __init__(self, comments: dict[str, str]) -> None:
+    `root` is where the document keeps them; `sparse` says that empty fields are left out.
+    """
+
+    def __init__(
+        self, comments: dict[str, str], *, root: str = "#/components/schemas", sparse: bool = False
+    ) -> None:
         self.components: dict[str, Schema] = {}
         self._comments = comments
+        self._root = root
+        self._sparse = sparse
         self._taken: dict[str, str] = {}
 
     def reference(self, message: Descriptor, *, request: bool) -> Schema:
@@ -50,7 +58,7 @@ class Schemas:
         if name not in self.components:
             self.components[name] = {}
             self.components[name] = self.message(message, request=request)
-        return {"$ref": f"#/components/schemas/{name}"}
+        return {"$ref": f"{self._root}/{name}"}
 
     def message(
         self, message: Descriptor, *, request: bool, without: frozenset[str] = frozenset()
@@ -67,6 +75,7 @@ class Schemas:
             field.json_name
             for field in fields
             if (rules_of(field).required if request else not field.has_presence)
+            and not self._sparse
         ]
         if required:
             schema["required"] = required
@@ -123,7 +132,7 @@ class Schemas:
         if comment := self._comments.get(enum.full_name):
             schema["description"] = comment
         self.components[name] = schema
-        return {"$ref": f"#/components/schemas/{name}"}
+        return {"$ref": f"{self._root}/{name}"}
 
     def _name(self, of: Descriptor | EnumDescriptor, suffix: str) -> str:
         """Its name within its package; with its area before it where another has that name."""

@@ -47,7 +47,8 @@ def metrics() -> set[str]:
     names = set()
     for item in loaded():
         if isinstance(item, MetricWrapperBase):
-            name = item.describe()[0].name
+            (described,) = item.describe()
+            name = described.name
             names.add(f"{name}_total" if isinstance(item, Counter) else name)
     return names
 

@@ -15,11 +15,10 @@ from administration.documents.v1.documents_pb2 import DepositDocumentRequest, Do
 
 from tests.support import vault
 from tests.support.kafka import header, internal_options, tap
-from tests.support.objects import Objects
-from tests.support.polling import eventually
+from tests.support.leftovers import Leftovers
+from tests.support.polling import brief, eventually
 from tests.support.realm import Person, Realm
 from tests.support.rpc import Client, Refusal, refusal
-from tests.support.tables import Tables
 
 TOPIC = "administration.documents.v1.Document"
 LIMIT = 100 * 1024 * 1024
@@ -46,32 +45,6 @@ def share(
     request.expire_time.FromDatetime(datetime.now(UTC) + lasting)
     answer: documents_pb2.ShareDocumentResponse = documents.share_document(request, token=token)
     return answer.share
-
-
-class Trace:
-    """What a person's attempts left anywhere."""
-
-    def __init__(self, person: Person, database: Tables, objects: Objects) -> None:
-        self._person, self._database, self._objects = person, database, objects
-        self._orphans = self._unreferenced()
-
-    def _unreferenced(self) -> set[str]:
-        rows = self._database.rows("SELECT document_id::text AS key FROM documents.documents")
-        return self._objects.keys() - {row["key"] for row in rows}
-
-    def none(self) -> bool:
-        """No row, no event on its way, no object that no row tells of."""
-        owner = self._person.account_id
-        rows = self._database.count("SELECT 1 FROM documents.documents WHERE owner_id = %s", owner)
-        events = self._database.count(
-            "SELECT 1 FROM documents.outbox WHERE convert_from(data, 'UTF8') LIKE %s", f"%{owner}%"
-        )
-        return not rows and not events and self._unreferenced() <= self._orphans
-
-
-@pytest.fixture
-def trace(person: Person, database: Tables, objects: Objects) -> Trace:
-    return Trace(person, database, objects)
 
 
 def test_a_deposit_is_kept_as_it_was_announced(
@@ -160,31 +133,31 @@ def broken_deposits() -> dict[str, tuple[Messages, grpc.StatusCode, str, str]]:
 
 @pytest.mark.parametrize("case", broken_deposits())
 def test_a_wrong_deposit_is_refused_by_its_field_and_leaves_nothing(
-    case: str, documents: Client, token: str, trace: Trace
+    case: str, documents: Client, unlucky_token: str, leftovers: Leftovers
 ) -> None:
     messages, code, field, reason = broken_deposits()[case]
-    refused = refusal(lambda: documents.deposit_document(messages, token=token))
+    refused = refusal(lambda: documents.deposit_document(messages, token=unlucky_token))
     assert (refused.code, refused.fields) == (code, {field: reason})
-    eventually(trace.none)
+    eventually(leftovers.none)
 
 
 @pytest.mark.parametrize("size", [10, 9 * 1024 * 1024])
 def test_a_deposit_shorter_than_announced_is_truncated_and_leaves_nothing(
-    size: int, documents: Client, token: str, trace: Trace
+    size: int, documents: Client, unlucky_token: str, leftovers: Leftovers
 ) -> None:
     messages = vault.requests(vault.chunks(vault.unique_bytes(size)), size_bytes=size + 1)
-    refused = refusal(lambda: documents.deposit_document(messages, token=token))
+    refused = refusal(lambda: documents.deposit_document(messages, token=unlucky_token))
     assert (refused.code, refused.reason) == (grpc.StatusCode.ABORTED, "TRUNCATED")
-    eventually(trace.none)
+    eventually(leftovers.none)
 
 
 def test_a_deposit_of_unknown_size_without_its_end_is_truncated_and_leaves_nothing(
-    documents: Client, token: str, trace: Trace
+    documents: Client, unlucky_token: str, leftovers: Leftovers
 ) -> None:
     messages = vault.requests([b"abc"], end=False)
-    refused = refusal(lambda: documents.deposit_document(messages, token=token))
+    refused = refusal(lambda: documents.deposit_document(messages, token=unlucky_token))
     assert (refused.code, refused.reason) == (grpc.StatusCode.ABORTED, "TRUNCATED")
-    eventually(trace.none)
+    eventually(leftovers.none)
 
 
 def served(stack: dict[str, Any], code: str) -> float:
@@ -201,7 +174,11 @@ def served(stack: dict[str, Any], code: str) -> float:
 
 @pytest.mark.parametrize("size_bytes", [0, 20 * 1024 * 1024])
 def test_uploads_that_break_off_leave_nothing(
-    size_bytes: int, documents: Client, token: str, trace: Trace, stack: dict[str, Any]
+    size_bytes: int,
+    documents: Client,
+    unlucky_token: str,
+    leftovers: Leftovers,
+    stack: dict[str, Any],
 ) -> None:
     ended = ("CANCELLED", "ABORTED", "INVALID_ARGUMENT")
     before = sum(served(stack, code) for code in ended)
@@ -215,13 +192,13 @@ def test_uploads_that_break_off_leave_nothing(
             leave.wait(20)
 
         call = documents.start(
-            "deposit_document", vault.requests(chunks(), size_bytes=size_bytes), token=token
+            "deposit_document", vault.requests(chunks(), size_bytes=size_bytes), token=unlucky_token
         )
         assert sent.wait(20)
         call.cancel()
         leave.set()
     eventually(lambda: sum(served(stack, code) for code in ended) >= before + 9)
-    eventually(trace.none)
+    eventually(leftovers.none)
 
 
 def test_documents_are_listed_newest_first_page_by_page(
@@ -261,10 +238,10 @@ def test_documents_are_listed_newest_first_page_by_page(
     ],
 )
 def test_a_wrong_page_is_refused_by_its_field(
-    values: dict[str, Any], field: str, reason: str, documents: Client, token: str
+    values: dict[str, Any], field: str, reason: str, documents: Client, citizen_token: str
 ) -> None:
     request = documents_pb2.ListDocumentsRequest(**values)
-    refused = refusal(lambda: documents.list_documents(request, token=token))
+    refused = refusal(lambda: documents.list_documents(request, token=citizen_token))
     assert refused.code == grpc.StatusCode.INVALID_ARGUMENT
     assert refused.fields == {field: reason}
 
@@ -396,10 +373,10 @@ def test_sharing_again_replaces_the_purpose_and_the_end(documents: Client, token
         ({"document_id": "1"}, {"document_id": "UUID"}),
         ({"document_id": ""}, {"document_id": "REQUIRED"}),
     ],
-    ids=str,
+    ids=brief,
 )
 def test_a_wrong_share_is_refused_by_its_field(
-    values: dict[str, Any], fields: dict[str, str], documents: Client, token: str
+    values: dict[str, Any], fields: dict[str, str], documents: Client, citizen_token: str
 ) -> None:
     good = {
         "document_id": str(uuid.uuid4()),
@@ -408,14 +385,14 @@ def test_a_wrong_share_is_refused_by_its_field(
         "expire_time": {"seconds": 4_000_000_000},
     }
     request = documents_pb2.ShareDocumentRequest(**{**good, **values})
-    refused = refusal(lambda: documents.share_document(request, token=token))
+    refused = refusal(lambda: documents.share_document(request, token=citizen_token))
     assert (refused.code, refused.fields) == (grpc.StatusCode.INVALID_ARGUMENT, fields)
 
 
 def test_a_message_larger_than_grpc_takes_is_refused_and_leaves_nothing(
-    documents: Client, token: str, trace: Trace
+    documents: Client, unlucky_token: str, leftovers: Leftovers
 ) -> None:
     messages = vault.requests([bytes(5 * 1024 * 1024)])
-    refused = refusal(lambda: documents.deposit_document(messages, token=token))
+    refused = refusal(lambda: documents.deposit_document(messages, token=unlucky_token))
     assert refused.code == grpc.StatusCode.RESOURCE_EXHAUSTED
-    eventually(trace.none)
+    eventually(leftovers.none)

@@ -75,6 +75,7 @@ def scratch_schema(stack: dict[str, Any]) -> Iterator[Scratch]:
     _run(opened.engine, f"CREATE SCHEMA {schema}")
     with opened.engine.begin() as connection:
         tables.create(connection)
+        tables.create_parked(connection)
     try:
         yield opened
     finally:

@@ -1,14 +1,16 @@
-"""Waiting for a condition, never for a time."""
+"""Waiting for a condition, never for a time; and short names for parameters."""
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 Found = TypeVar("Found")
 PAUSE = 0.05
 
 
-def eventually(condition: Callable[[], Found], within: float = 20.0, what: str = "") -> Found:
+def eventually(
+    condition: Callable[[], Found | Literal[False] | None], within: float = 20.0, what: str = ""
+) -> Found:
     """The first truthy value of `condition`, asked again and again.
 
     Raises:
@@ -22,3 +24,8 @@ def eventually(condition: Callable[[], Found], within: float = 20.0, what: str =
             )
         time.sleep(PAUSE)
     return found
+
+
+def brief(value: object) -> str:
+    """A parameter as the name of its test shows it."""
+    return str(value)[:60]

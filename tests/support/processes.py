@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+PYTHON = Path(sys.executable)
+BACKBONE = PYTHON.with_name("backbone")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -20,12 +22,12 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    *arguments: str, environment: Mapping[str, str], log: Path
+    *command: str | Path, environment: Mapping[str, str], log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """``python -m <arguments>``; killed when the block ends, if it still runs then."""
+    """A program; killed when the block ends, if it still runs then."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            (sys.executable, "-m", *arguments),
+            command,
             cwd=ROOT,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,

@@ -97,9 +97,15 @@ class Realm:
 
     def rename(self, person: Person, first_name: str, last_name: str) -> None:
         """The person takes another name."""
+        self._change(person, firstName=first_name, lastName=last_name)
+
+    def doubt_address(self, person: Person) -> None:
+        """The person's address counts as verified no more; tokens they have stay good."""
+        self._change(person, emailVerified=False)
+
+    def _change(self, person: Person, **values: Any) -> None:
         user = self._admin.get_user(person.account_id)
-        payload = {**user, "firstName": first_name, "lastName": last_name}
-        self._admin.update_user(person.account_id, payload)
+        self._admin.update_user(person.account_id, {**user, **values})
 
     @contextmanager
     def person(self, *, email_verified: bool = True, locale: str = "fr") -> Iterator[Person]:

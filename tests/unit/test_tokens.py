@@ -179,7 +179,7 @@ def test_a_token_is_refused_once_it_has_expired_even_if_it_was_accepted(
     verifier, token = signing_realm.verifier(), signing_realm.token({"exp": time.time() + 60})
     verifier.verify(token)
     later = time.time() + 66
-    monkeypatch.setattr(tokens.time, "time", lambda: later)
+    monkeypatch.setattr(time, "time", lambda: later)
     with pytest.raises(Unauthenticated) as refused:
         verifier.verify(token)
     assert refused.value.reason == "TOKEN_EXPIRED"

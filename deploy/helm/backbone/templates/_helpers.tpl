@@ -76,6 +76,9 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version }}
 {{- if eq $service.protocol "http" -}}
 - {name: BACKBONE_HTTP_LISTEN, value: "0.0.0.0:{{ $service.port }}"}
 - {name: BACKBONE_CORS_ORIGINS, value: {{ join "," $.Values.gateway.corsOrigins | quote }}}
+{{- with $.Values.gateway.kafkaPublicAddress }}
+- {name: BACKBONE_KAFKA_PUBLIC_ADDRESS, value: {{ . | quote }}}
+{{- end }}
 {{- else -}}
 - {name: BACKBONE_GRPC_LISTEN, value: "0.0.0.0:{{ $service.port }}"}
 {{- end }}

@@ -1,0 +1,247 @@
+"""Applying events on the real PostgreSQL: once, in order of their key, parked when they fail."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from administration.notifications.v1.events_pb2 import EmailAccepted
+from kafka.consumer.fetcher import ConsumerRecord
+from sqlalchemy import text
+
+from backbone.database import current_session
+from backbone.errors import Unavailable
+from backbone.events import envelope
+from backbone.events.apply import Applier
+from backbone.events.envelope import Received
+from backbone.settings import EventSettings
+from tests.support.events import TOPIC, Scratch, fact
+from tests.support.polling import eventually
+
+ATTEMPTS = 3
+
+
+class Consumer:
+    """A service with one handler, which writes what it is told and fails when it is to."""
+
+    def __init__(self, scratch: Scratch) -> None:
+        self._scratch = scratch
+        self._offset = 0
+        self.failing: dict[str, Exception] = {}
+        with scratch.engine.begin() as connection:
+            connection.execute(text("CREATE TABLE effects (position serial, key text, what text)"))
+        settings = EventSettings(event_attempts=ATTEMPTS, event_pause=0.001)
+        name = EmailAccepted.DESCRIPTOR.full_name
+        self.applier = Applier("essai", scratch.transactions, {name: self._handle}, settings)
+
+    def _handle(self, received: Received[Any]) -> None:
+        key, what = received.data.delivery_id, received.data.kind
+        effect = text("INSERT INTO effects (key, what) VALUES (:key, :what)")
+        current_session().execute(effect, {"key": key, "what": what})
+        if error := self.failing.get(f"{key}{what}"):
+            raise error
+
+    def record(self, of: str, number: int, **changes: Any) -> ConsumerRecord:
+        """A record of a key, at the next offset."""
+        message = fact(of, number)
+        attributes = envelope.attributes(message, "/services/essai", "http://localhost/schemas")
+        self._offset += 1
+        values = {
+            "topic": TOPIC,
+            "partition": 0,
+            "leader_epoch": -1,
+            "offset": self._offset,
+            "timestamp": 0,
+            "timestamp_type": 0,
+            "key": of.encode(),
+            "value": envelope.encode_data(message),
+            "headers": envelope.headers(attributes),
+            "checksum": None,
+            "serialized_key_size": -1,
+            "serialized_value_size": -1,
+            "serialized_header_size": -1,
+        }
+        return ConsumerRecord(**{**values, **changes})
+
+    def effects(self) -> list[str]:
+        return self._column("SELECT key || what FROM effects ORDER BY position")
+
+    def parked(self) -> list[str]:
+        return self._column("SELECT key || ' ' || cause FROM parked ORDER BY position")
+
+    def dead(self) -> list[str]:
+        return self._column('SELECT cause FROM dead_letters ORDER BY "offset"')
+
+    def told(self) -> list[str]:
+        """The topics of what waits to be published."""
+        return self._column("SELECT topic FROM outbox ORDER BY position")
+
+    def _column(self, query: str) -> list[str]:
+        with self._scratch.engine.connect() as connection:
+            return list(connection.execute(text(query)).scalars())
+
+    def retry_until(self, condition: Callable[[], bool]) -> None:
+        """Background work, until a condition holds."""
+
+        def step() -> bool:
+            self.applier.retry_parked()
+            return condition()
+
+        eventually(step)
+
+
+@pytest.fixture
+def consumer(scratch: Scratch) -> Consumer:
+    return Consumer(scratch)
+
+
+def test_events_are_applied_in_their_order(consumer: Consumer) -> None:
+    consumer.applier.apply([consumer.record("a", 1), consumer.record("b", 1)])
+    consumer.applier.apply([consumer.record("a", 2)])
+    assert consumer.effects() == ["a1", "b1", "a2"]
+
+
+def test_an_event_is_applied_once_however_often_it_comes(consumer: Consumer) -> None:
+    event = consumer.record("a", 1)
+    consumer.applier.apply([event, event])
+    consumer.applier.apply([event])
+    again = event._replace(offset=event.offset + 100)
+    consumer.applier.apply([again, consumer.record("a", 2)])
+    assert consumer.effects() == ["a1", "a2"]
+
+
+def test_two_processes_that_get_the_same_event_apply_it_once(consumer: Consumer) -> None:
+    events = [consumer.record("a", number) for number in range(1, 21)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda event: consumer.applier.apply([event]), events * 4))
+    assert sorted(consumer.effects(), key=lambda effect: int(effect[1:])) == [
+        f"a{number}" for number in range(1, 21)
+    ]
+
+
+def test_a_failure_undoes_its_own_effects_and_no_other(consumer: Consumer) -> None:
+    consumer.failing["b1"] = ValueError("secret")
+    consumer.applier.apply(
+        [consumer.record("a", 1), consumer.record("b", 1), consumer.record("c", 1)]
+    )
+    assert consumer.effects() == ["a1", "c1"]
+    assert consumer.parked() == ["b ValueError"]
+
+
+def test_later_events_of_a_failed_key_wait_behind_it_and_then_follow_in_order(
+    consumer: Consumer,
+) -> None:
+    consumer.failing["a1"] = ValueError("secret")
+    consumer.applier.apply(
+        [consumer.record("a", 1), consumer.record("a", 2), consumer.record("b", 1)]
+    )
+    consumer.applier.apply([consumer.record("a", 3), consumer.record("b", 2)])
+    assert consumer.effects() == ["b1", "b2"]
+    assert consumer.parked() == ["a ValueError", "a ", "a "]
+    consumer.failing.clear()
+    consumer.retry_until(lambda: not consumer.parked())
+    assert consumer.effects() == ["b1", "b2", "a1", "a2", "a3"]
+    assert consumer.dead() == []
+
+
+def test_after_its_last_attempt_an_event_is_dead_with_its_cause_and_the_next_one_follows(
+    consumer: Consumer,
+) -> None:
+    consumer.failing["a1"] = ValueError("secret")
+    consumer.applier.apply([consumer.record("a", 1), consumer.record("a", 2)])
+    consumer.retry_until(lambda: not consumer.parked())
+    assert consumer.effects() == ["a2"]
+    assert consumer.dead() == [f"ValueError (attempt {ATTEMPTS})"]
+    assert consumer.told() == [f"{TOPIC}.dead"]
+
+
+def test_a_duplicate_of_a_parked_event_is_parked_once(consumer: Consumer) -> None:
+    consumer.failing["a1"] = ValueError("secret")
+    event = consumer.record("a", 1)
+    consumer.applier.apply([event])
+    consumer.applier.apply([event])
+    assert consumer.parked() == ["a ValueError"]
+    consumer.failing.clear()
+    consumer.retry_until(lambda: not consumer.parked())
+    assert consumer.effects() == ["a1"]
+
+
+def test_an_outage_fails_the_batch_and_counts_against_no_event(consumer: Consumer) -> None:
+    batch = [consumer.record("a", 1), consumer.record("b", 1)]
+    consumer.failing["b1"] = Unavailable("Down.")
+    with pytest.raises(Unavailable):
+        consumer.applier.apply(batch)
+    assert consumer.effects() == consumer.parked() == consumer.dead() == []
+    consumer.failing.clear()
+    consumer.applier.apply(batch)
+    assert consumer.effects() == ["a1", "b1"]
+
+
+def test_an_outage_while_a_parked_event_is_retried_counts_no_attempt(consumer: Consumer) -> None:
+    consumer.failing["a1"] = ValueError("secret")
+    consumer.applier.apply([consumer.record("a", 1)])
+    consumer.failing["a1"] = Unavailable("Down.")
+    for _ in range(ATTEMPTS + 1):
+
+        def out() -> bool:
+            try:
+                consumer.applier.retry_parked()
+            except Unavailable:
+                return True
+            return False
+
+        eventually(out)
+    consumer.failing.clear()
+    consumer.retry_until(lambda: not consumer.parked())
+    assert consumer.effects() == ["a1"]
+
+
+def test_two_processes_retry_a_parked_event_once(consumer: Consumer) -> None:
+    keys = [uuid.uuid4().hex for _ in range(10)]
+    for key in keys:
+        consumer.failing[f"{key}1"] = ValueError("secret")
+    consumer.applier.apply([consumer.record(key, 1) for key in keys])
+    assert len(consumer.parked()) == 10
+    consumer.failing.clear()
+
+    def work(_: int) -> None:
+        consumer.retry_until(lambda: not consumer.parked())
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert sorted(consumer.effects()) == sorted(f"{key}1" for key in keys)
+
+
+def test_a_record_that_is_no_event_is_dead_at_once_and_blocks_nothing(
+    consumer: Consumer,
+) -> None:
+    broken = consumer.record("a", 1, value=b"{")
+    consumer.applier.apply([broken, consumer.record("a", 2)])
+    assert consumer.effects() == ["a2"]
+    assert consumer.parked() == []
+    assert consumer.dead() == ["the data does not fit the event's type"]
+    consumer.applier.apply([broken])
+    assert len(consumer.dead()) == 1
+    assert consumer.told() == [f"{TOPIC}.dead"]
+
+
+def strange(consumer: Consumer) -> Iterator[ConsumerRecord]:
+    yield consumer.record("a", 1, key=None, value=None)
+    yield consumer.record("a", 1, key=b"\xff\0", value=b"\0")
+    yield consumer.record("a", 1, headers=[])
+    yield consumer.record("a", 1, headers=[("ce_type", None), ("x\0", None)])
+    yield consumer.record("a", 1, headers=[("ce_traceparent", b"\xff\0")])
+
+
+def test_any_bytes_whatever_are_kept_as_a_dead_letter(consumer: Consumer) -> None:
+    records = list(strange(consumer))
+    consumer.applier.apply(records)
+    assert len(consumer.dead()) == len(records)
+    assert consumer.parked() == []
+
+
+def test_whatever_is_dead_reaches_its_topic(consumer: Consumer, scratch: Scratch) -> None:
+    consumer.applier.apply(list(strange(consumer)))
+    with scratch.relaying():
+        eventually(lambda: scratch.waiting() == 0)
