@@ -172,5 +172,5 @@ def test_the_ingress_publishes_the_api_and_not_the_metrics(rendered: str) -> Non
     (ingress,) = [item for item in chart.objects(rendered) if item["kind"] == "Ingress"]
     (rule,) = ingress["spec"]["rules"]
     paths = {path["path"] for path in rule["http"]["paths"]}
-    assert paths == {"/v1", "/openapi.json"}
+    assert paths == {"/v1", "/openapi.json", "/asyncapi.json", "/schemas"}
     assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
