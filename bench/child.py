@@ -25,11 +25,16 @@ def free_address() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
+def python(*arguments: str) -> tuple[str, ...]:
+    """The command that runs a module."""
+    return (sys.executable, "-m", *arguments)
+
+
 @contextmanager
 def running(
-    name: str, arguments: tuple[str, ...], environment: Mapping[str, str], address: str
+    name: str, command: tuple[str, ...], environment: Mapping[str, str], address: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs ``python -m …`` while the block does, from when it listens on `address`.
+    """Runs `command` while the block does, from when it listens on `address`.
 
     Raises:
         ChildFailed: it ended, or did not listen in time.
@@ -37,7 +42,7 @@ def running(
     LOG.mkdir(parents=True, exist_ok=True)
     with (LOG / f"bench-{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            (sys.executable, "-m", *arguments),
+            command,
             cwd=ROOT,
             env=dict(environment),
             stdin=subprocess.DEVNULL,

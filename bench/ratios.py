@@ -19,6 +19,10 @@ class Spread:
     def of(cls, figures: list[float]) -> "Spread":
         return cls(min(figures), statistics.median(figures), max(figures))
 
+    @property
+    def figures(self) -> tuple[float, float, float]:
+        return self.low, self.median, self.high
+
 
 def interleaved(sides: Mapping[str, Side], rounds: int) -> dict[str, list[float]]:
     """The figure of each side in each round, after one round that only warms them up.

@@ -1,6 +1,7 @@
 """What `backbone partner` needs to know, beside Kafka (`KafkaSettings`) and the realm."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,7 +24,7 @@ class PartnersSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=f"{PREFIX}PARTNERS_")
 
     bootstrap: str = Field(description="host:port of the partners' listener, as they see it")
-    security_protocol: str = Field(default="SASL_SSL", pattern="SASL_SSL|SASL_PLAINTEXT")
+    security_protocol: Literal["SASL_SSL", "SASL_PLAINTEXT"] = "SASL_SSL"
     cafile: Path | None = Field(
         default=None, description="PEM of the listener's authority, where no public one signed it"
     )

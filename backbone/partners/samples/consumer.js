@@ -42,7 +42,7 @@ function tokenProvider (read) {
       if (!answer.ok) throw new Error(`no token: ${answer.status}`)
       const tokens = await answer.json()
       token = tokens.access_token
-      renewAt = Date.now() + tokens.expires_in * 750
+      renewAt = Date.now() + tokens.expires_in * 500
     }
     return { value: token }
   }
@@ -89,12 +89,11 @@ async function main () {
 
   // kafkajs starts again by itself after most errors. Not after this one: while it re-authenticates, another request of
   // its own may slip in, which the broker answers with ILLEGAL_SASL_STATE. A new consumer goes on from the last commit.
-  const crashed = ({ payload: { error, restart } }) => {
-    if (restart || stopping) return
-    const type = error.type ?? error.cause?.type ?? error.name
+  const again = error => {
+    if (stopping) return
     failures = Date.now() - startedAt < 10000 ? failures + 1 : 0
-    if (FINAL.includes(type) || failures >= 5) fail(error.message)
-    consumer.disconnect().catch(() => {}).then(() => setTimeout(() => start().catch(e => fail(e.message)), 500))
+    if (FINAL.includes(error.type ?? error.cause?.type ?? error.name) || failures >= 5) fail(error.message)
+    consumer.disconnect().catch(() => {}).then(() => setTimeout(() => start().catch(again), 500))
   }
 
   const eachMessage = async ({ topic, partition, message }) => {
@@ -117,7 +116,7 @@ async function main () {
   async function start () {
     startedAt = Date.now()
     consumer = kafka.consumer({ groupId: read.GROUP })
-    consumer.on(consumer.events.CRASH, crashed)
+    consumer.on(consumer.events.CRASH, ({ payload }) => { if (!payload.restart) again(payload.error) })
     await consumer.connect()
     // A new group reads everything that is kept.
     await consumer.subscribe({ topics: read.TOPICS.split(','), fromBeginning: true })

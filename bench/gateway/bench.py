@@ -1,0 +1,109 @@
+"""Measures the gateway: requests a second of ours over those of the FastAPI routes."""
+
+import json
+import os
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import requests
+
+from bench import child, load, stack
+from bench.gateway.backend import DOCUMENT
+from bench.ratios import Side, Spread, interleaved, ratio
+from bench.report import Row, Section
+from deploy.local import services
+
+IN_FLIGHT = 32
+SECONDS = 2.0
+ROUNDS = 10
+TARGET = 1.2
+PATH = f"/v1/documents/{DOCUMENT.document_id}"
+
+
+def run(scratch: Path) -> Section:
+    """The section of the report."""
+    running = stack.running()
+    token = stack.citizen_token(running)
+    share = json.dumps(
+        {
+            "administration": "caf-martinique",
+            "purpose": "Demande d'aide au logement",
+            "expireTime": "2027-01-01T00:00:00Z",
+        }
+    )
+    routes = {
+        "GET a document": load.Request("GET", PATH, token),
+        "POST a share": load.Request("POST", f"{PATH}/shares", token, share),
+    }
+    with ExitStack() as children:
+        sink, backend = child.free_address(), child.free_address()
+        edges = {"gateway": child.free_address(), "fastapi": child.free_address()}
+        port = sink.rpartition(":")[2]
+        children.enter_context(
+            child.running("sink", child.python("bench.sink", port), os.environ, sink)
+        )
+        environment = stack.environment(running, "identity", grpc_listen=backend)
+        command = child.python("bench.gateway.backend")
+        children.enter_context(child.running("backend", command, environment, backend))
+        commands = {
+            "gateway": services.command("gateway"),
+            "fastapi": child.python("bench.gateway.peer"),
+        }
+        for name, address in edges.items():
+            environment = stack.environment(
+                running, "gateway", documents_address=backend, http_listen=address,
+                ops_listen=child.free_address(), otlp_endpoint=f"http://{sink}",
+            )  # fmt: skip
+            children.enter_context(child.running(name, commands[name], environment, address))
+        figures = {}
+        for name, request in routes.items():
+            _agree(request, *edges.values())
+            print(f" {name}", flush=True)
+            sides: dict[str, Side] = {
+                edge: partial(load.http, address, request, SECONDS, IN_FLIGHT, scratch)
+                for edge, address in edges.items()
+            }
+            figures[name] = interleaved(sides, ROUNDS)
+    return _section(figures)
+
+
+def _agree(request: load.Request, *addresses: str) -> None:
+    """Both sides say the same: otherwise the ratio compares two different works."""
+    answers = [
+        requests.request(
+            request.method,
+            f"http://{address}{request.path}",
+            data=request.body,
+            headers={
+                "authorization": f"Bearer {request.token}",
+                "content-type": "application/json",
+            },
+            timeout=10,
+        ).json()
+        for address in addresses
+    ]
+    if answers[0] != answers[1]:
+        raise load.LoadFailed(f"the sides differ: {answers}")
+
+
+def _section(figures: dict[str, dict[str, list[float]]]) -> Section:
+    rows = []
+    for name, sides in figures.items():
+        spread = ratio(sides["gateway"], sides["fastapi"])
+        met = spread.median >= TARGET
+        rows.append(Row(f"{name}: gateway / FastAPI", spread, "×", f"≥ {TARGET}", met))
+        rows += [Row(f"{name}: {side}", Spread.of(f), "req/s") for side, f in sides.items()]
+    return Section(
+        "The gateway, JSON to gRPC",
+        f"wrk, one thread, {IN_FLIGHT} connections, {ROUNDS} rounds of {SECONDS:g} s. Both edges are one uvicorn"
+        " worker with uvloop and httptools, over the\nsame `grpc.aio` backend in a process of its own.",
+        rows,
+        [
+            "The gateway does all it does: route from the contract, unknown fields refused, a span"
+            " for every request exported by OTLP, metrics, security headers, CORS.",
+            "The FastAPI side checks the same fields with pydantic, forwards the token, and has no"
+            " tracing, metrics or headers. Answers are compared before the load.",
+            "The backend checks no token: what is measured is the edge.",
+        ],
+    )

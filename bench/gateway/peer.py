@@ -1,0 +1,143 @@
+"""The peer: two routes as one writes them with FastAPI, over the same stub, and nothing else.
+
+``python -m bench.gateway.peer`` serves them with uvicorn, uvloop and httptools, one worker.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import grpc
+import uvicorn
+from administration.documents.v1 import documents_pb2 as pb
+from fastapi import FastAPI, Header, HTTPException, Request
+from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import BaseModel, Field
+
+from bench.gateway.backend import SERVICE
+from services.gateway.settings import GatewaySettings
+
+settings = GatewaySettings()
+Authorization = Annotated[str, Header()]
+
+
+class Document(BaseModel):
+    documentId: str
+    ownerId: str
+    name: str
+    mediaType: str
+    sizeBytes: str
+    sha256: str
+    createTime: datetime
+
+
+class GetDocumentResponse(BaseModel):
+    document: Document
+
+
+class ShareDocumentRequest(BaseModel):
+    administration: str = Field(max_length=63, pattern="^[a-z0-9]+(-[a-z0-9]+)*$")
+    purpose: str = Field(min_length=1, max_length=500)
+    expireTime: datetime
+
+
+class Share(BaseModel):
+    shareId: str
+    documentId: str
+    administration: str
+    purpose: str
+    expireTime: datetime
+    createTime: datetime
+
+
+class ShareDocumentResponse(BaseModel):
+    share: Share
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with grpc.aio.insecure_channel(settings.documents_address) as channel:
+        app.state.get_document = channel.unary_unary(
+            f"/{SERVICE}/GetDocument",
+            request_serializer=pb.GetDocumentRequest.SerializeToString,
+            response_deserializer=pb.GetDocumentResponse.FromString,
+        )
+        app.state.share_document = channel.unary_unary(
+            f"/{SERVICE}/ShareDocument",
+            request_serializer=pb.ShareDocumentRequest.SerializeToString,
+            response_deserializer=pb.ShareDocumentResponse.FromString,
+        )
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+async def call(stub: Any, request: Any, authorization: str) -> Any:
+    try:
+        return await stub(
+            request, timeout=settings.call_timeout, metadata=(("authorization", authorization),)
+        )
+    except grpc.aio.AioRpcError as error:
+        raise HTTPException(502, error.details()) from error
+
+
+@app.get("/v1/documents/{document_id}")
+async def get_document(
+    document_id: UUID, request: Request, authorization: Authorization
+) -> GetDocumentResponse:
+    message = pb.GetDocumentRequest(document_id=str(document_id))
+    answer = await call(request.app.state.get_document, message, authorization)
+    document = answer.document
+    return GetDocumentResponse(
+        document=Document(
+            documentId=document.document_id,
+            ownerId=document.owner_id,
+            name=document.name,
+            mediaType=document.media_type,
+            sizeBytes=str(document.size_bytes),
+            sha256=document.sha256,
+            createTime=document.create_time.ToDatetime(UTC),
+        )
+    )
+
+
+@app.post("/v1/documents/{document_id}/shares")
+async def share_document(
+    document_id: UUID, body: ShareDocumentRequest, request: Request, authorization: Authorization
+) -> ShareDocumentResponse:
+    expire_time = Timestamp()
+    expire_time.FromDatetime(body.expireTime)
+    message = pb.ShareDocumentRequest(
+        document_id=str(document_id),
+        administration=body.administration,
+        purpose=body.purpose,
+        expire_time=expire_time,
+    )
+    answer = await call(request.app.state.share_document, message, authorization)
+    share = answer.share
+    return ShareDocumentResponse(
+        share=Share(
+            shareId=share.share_id,
+            documentId=share.document_id,
+            administration=share.administration,
+            purpose=share.purpose,
+            expireTime=share.expire_time.ToDatetime(UTC),
+            createTime=share.create_time.ToDatetime(UTC),
+        )
+    )
+
+
+if __name__ == "__main__":
+    host, port = settings.host_and_port
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+    )

@@ -1,0 +1,40 @@
+"""Something to do a hundred times a second, and when each was done."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+RATE = 100
+# Not counted: connections open, and the consumer group settles.
+WARM_UP = 800
+COUNT = 1000
+
+Times = dict[str, int]
+
+
+def paced(act: Callable[[str], None], make_id: Callable[[], str]) -> Times:
+    """Acts at RATE; the moment after each act that counts, by its id.
+
+    Moments are of the machine's monotonic clock, in nanoseconds: processes share it.
+    """
+    done: Times = {}
+    begin = time.monotonic()
+    for number in range(WARM_UP + COUNT):
+        time.sleep(max(0.0, begin + number / RATE - time.monotonic()))
+        name = make_id()
+        act(name)
+        if number >= WARM_UP:
+            done[name] = time.monotonic_ns()
+    return done
+
+
+def save(times: Times, path: Path) -> None:
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(times))
+    draft.replace(path)
+
+
+def load(path: Path) -> Times:
+    times: Times = json.loads(path.read_text())
+    return times

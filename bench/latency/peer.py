@@ -1,0 +1,51 @@
+"""The peer: kafka-python's producer and consumer alone, in one process, at the same rate.
+
+``python -m bench.latency.peer DIRECTORY``. As durable as ours: idempotent, ``acks=all``.
+"""
+
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+from kafka import KafkaConsumer, KafkaProducer
+
+from backbone.events import topics
+from backbone.settings import KafkaSettings, load
+from bench.latency import pace
+from bench.latency.topic import NAME
+
+
+def main(directory: Path) -> None:
+    """Sends and receives, then leaves the moments."""
+    options = topics.client_options(load(KafkaSettings))
+    producer = KafkaProducer(**options, acks="all", enable_idempotence=True)
+    consumer = KafkaConsumer(NAME, **options, group_id=NAME, auto_offset_reset="earliest")
+    handled: pace.Times = {}
+    over = threading.Event()
+
+    def consume() -> None:
+        while not over.is_set():
+            for records in consumer.poll(timeout_ms=200).values():
+                for record in records:
+                    handled.setdefault(record.key.decode(), time.monotonic_ns())
+
+    thread = threading.Thread(target=consume)
+    thread.start()
+    body = b"x" * 120
+    sent = pace.paced(
+        lambda name: producer.send(NAME, key=name.encode(), value=body), lambda: str(uuid.uuid4())
+    )
+    producer.flush(10)
+    time.sleep(1)
+    over.set()
+    thread.join()
+    consumer.close()
+    producer.close()
+    pace.save(handled, directory / "handled.json")
+    pace.save(sent, directory / "committed.json")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
