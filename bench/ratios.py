@@ -27,15 +27,15 @@ class Spread:
 def interleaved(sides: Mapping[str, Side], rounds: int) -> dict[str, list[float]]:
     """The figure of each side in each round, after one round that only warms them up.
 
-    Sides take turns, forwards then backwards, so that what else the machine does meanwhile (it is
-    never idle) weighs on all of them.
+    Sides take turns, so that what else the machine does meanwhile (it is never idle) weighs on all
+    of them.
     """
     for side in sides.values():
         side()
     figures: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds):
-        for name in list(sides) if number % 2 == 0 else reversed(list(sides)):
-            figures[name].append(sides[name]())
+        for name, side in sides.items():
+            figures[name].append(side())
         told = ", ".join(f"{name} {figures[name][-1]:,.0f}" for name in sides)
         print(f"  round {number + 1}/{rounds}: {told}", flush=True)
     return figures

@@ -62,8 +62,9 @@ class Section:
 def write(sections: Sequence[Section], path: Path = TARGET) -> None:
     """The page, whole."""
     parts = [
-        "# Benchmarks\n\nWritten by `make bench`. Sides take turns, round by round; a ratio is ours over the peer's"
-        " in the same\nround. The machine was shared while it was measured: read the median, and the spread.",
+        "# Benchmarks\n\nWritten by `make bench`. Sides take turns, round by round; a ratio is ours"
+        " over the peer's in the same round. The\nmachine was not idle while it was measured (its"
+        " load is below): read the median with its spread.",
         machine(),
         *(section.markdown() for section in sections),
     ]

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 BATCH = 1000
 # Another process's commit does not wake this one: it is polled, more slowly while nothing comes.
 POLL_SECONDS = (0.005, 0.2)
+# Slowly: events that come steadily, each a few polls after the last, are all found by quick ones.
+POLL_GROWTH = 1.2
 ELECTION_SECONDS = 0.5
 RETRY_SECONDS = (0.2, 5.0)
 
@@ -106,7 +108,7 @@ class Relay:
                     pause = POLL_SECONDS[0]
                 else:
                     self._wake.wait(pause)
-                    pause = min(pause * 2, POLL_SECONDS[1])
+                    pause = min(pause * POLL_GROWTH, POLL_SECONDS[1])
         finally:
             producer.close(timeout=1)
 

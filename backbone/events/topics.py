@@ -91,13 +91,16 @@ def grant(settings: KafkaSettings, client_id: str, topic: str) -> None:
 
     Raises:
         ValueError: the topic is not one that partners can be granted.
+        KafkaError: the broker refused a rule.
     """
     if topic not in all_topics() or not topic.startswith(PUBLIC):
         public = ", ".join(name for name in all_topics() if name.startswith(PUBLIC))
         raise ValueError(f"{topic} cannot be granted; public topics: {public}")
     admin = KafkaAdminClient(**client_options(settings))
     try:
-        admin.create_acls(_acls(client_id, topic))
+        failed = admin.create_acls(_acls(client_id, topic))["failed"]
+        if failed:
+            raise failed[0]("Kafka refused an access rule")
     finally:
         admin.close()
 

@@ -77,6 +77,8 @@ class Partners:
             raise PartnerError(
                 f"{client_id} exists: `backbone partner grant`, `rotate` or `revoke` changes it"
             )
+        # Kafka is asked before anything is written: away, it leaves nothing to undo.
+        self._access.granted()
         partner = replace(known or Partner(client_id, administration), state=State.ADDING)
         secret = "" if known else self._registry.create(partner)
         try:

@@ -1,6 +1,5 @@
 """Proof of a partner's access, step by step, with its own credentials and nothing of ours."""
 
-import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -29,8 +28,6 @@ class Check:
 
     def steps(self) -> Iterator[Step]:
         """Each step as it is done. Never holds a secret or a token."""
-        # A refusal is what is looked for here: kafka-python's warnings of it would be noise.
-        logging.getLogger("kafka").setLevel(logging.CRITICAL)
         try:
             self._read = configuration.read(self._path)
         except PartnerError as error:

@@ -66,16 +66,16 @@ def _section(figures: dict[str, list[float]], spans: int) -> Section:
     rows += [Row(f"whole chain, {name}", Spread.of(f), "calls/s") for name, f in figures.items()]
     return Section(
         "A unary call through the whole chain",
-        f"ghz, one connection, {IN_FLIGHT} in flight, {ROUNDS} rounds of {SECONDS:g} s. Both servers have the"
-        " same handler body, messages,\nchannel options and bound of threads. Ours adds: the token"
-        " checked against the real realm's keys, the access rule, the\nfield rules, a span exported by"
-        " OTLP, metrics, and nameko's worker with four dependencies.",
+        f"ghz, one connection, {IN_FLIGHT} in flight, {ROUNDS} rounds of {SECONDS:g} s. Both"
+        " servers have the same handler body, messages,\nchannel options and bound of threads. Ours"
+        " adds: the token checked against the real realm's keys, the access rule,\nthe field"
+        " rules, a span exported by OTLP, metrics, and nameko's worker with four dependencies.",
         rows,
         [
             "The bare server has the `ThreadPoolExecutor` of grpcio's documentation; the backbone"
             " brings a leaner one, which is part of its figure.",
-            "A token is verified once and then found in the cache, as in a session; the spans go to a"
-            " process that counts and does not decode them"
+            "A token is verified once and then found in the cache, as in a session; the spans go to"
+            " a process that counts and does not decode them"
             f" ({spans:,} arrived, warm-up included).",
         ],
     )

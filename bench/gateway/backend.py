@@ -20,7 +20,7 @@ DOCUMENT = pb.Document(
 DOCUMENT.create_time.FromJsonString("2026-11-24T09:30:00.123456Z")
 
 
-async def get_document(request: pb.GetDocumentRequest, _: Any) -> pb.GetDocumentResponse:
+async def get_document(_: pb.GetDocumentRequest, __: Any) -> pb.GetDocumentResponse:
     return pb.GetDocumentResponse(document=DOCUMENT)
 
 
@@ -37,7 +37,7 @@ async def share_document(request: pb.ShareDocumentRequest, _: Any) -> pb.ShareDo
 
 
 async def main() -> None:
-    handlers = {
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "GetDocument": grpc.unary_unary_rpc_method_handler(
             get_document,
             request_deserializer=pb.GetDocumentRequest.FromString,

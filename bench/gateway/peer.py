@@ -14,45 +14,51 @@ import uvicorn
 from administration.documents.v1 import documents_pb2 as pb
 from fastapi import FastAPI, Header, HTTPException, Request
 from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
+from backbone.settings import load
 from bench.gateway.backend import SERVICE
 from services.gateway.settings import GatewaySettings
 
-settings = GatewaySettings()
+settings = load(GatewaySettings)
 Authorization = Annotated[str, Header()]
 
 
-class Document(BaseModel):
-    documentId: str
-    ownerId: str
+class Model(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
+
+
+class Document(Model):
+    document_id: str
+    owner_id: str
     name: str
-    mediaType: str
-    sizeBytes: str
+    media_type: str
+    size_bytes: str
     sha256: str
-    createTime: datetime
+    create_time: datetime
 
 
-class GetDocumentResponse(BaseModel):
+class GetDocumentResponse(Model):
     document: Document
 
 
-class ShareDocumentRequest(BaseModel):
+class ShareDocumentRequest(Model):
     administration: str = Field(max_length=63, pattern="^[a-z0-9]+(-[a-z0-9]+)*$")
     purpose: str = Field(min_length=1, max_length=500)
-    expireTime: datetime
+    expire_time: datetime
 
 
-class Share(BaseModel):
-    shareId: str
-    documentId: str
+class Share(Model):
+    share_id: str
+    document_id: str
     administration: str
     purpose: str
-    expireTime: datetime
-    createTime: datetime
+    expire_time: datetime
+    create_time: datetime
 
 
-class ShareDocumentResponse(BaseModel):
+class ShareDocumentResponse(Model):
     share: Share
 
 
@@ -93,13 +99,13 @@ async def get_document(
     document = answer.document
     return GetDocumentResponse(
         document=Document(
-            documentId=document.document_id,
-            ownerId=document.owner_id,
+            document_id=document.document_id,
+            owner_id=document.owner_id,
             name=document.name,
-            mediaType=document.media_type,
-            sizeBytes=str(document.size_bytes),
+            media_type=document.media_type,
+            size_bytes=str(document.size_bytes),
             sha256=document.sha256,
-            createTime=document.create_time.ToDatetime(UTC),
+            create_time=document.create_time.ToDatetime(UTC),
         )
     )
 
@@ -109,7 +115,7 @@ async def share_document(
     document_id: UUID, body: ShareDocumentRequest, request: Request, authorization: Authorization
 ) -> ShareDocumentResponse:
     expire_time = Timestamp()
-    expire_time.FromDatetime(body.expireTime)
+    expire_time.FromDatetime(body.expire_time)
     message = pb.ShareDocumentRequest(
         document_id=str(document_id),
         administration=body.administration,
@@ -120,12 +126,12 @@ async def share_document(
     share = answer.share
     return ShareDocumentResponse(
         share=Share(
-            shareId=share.share_id,
-            documentId=share.document_id,
+            share_id=share.share_id,
+            document_id=share.document_id,
             administration=share.administration,
             purpose=share.purpose,
-            expireTime=share.expire_time.ToDatetime(UTC),
-            createTime=share.create_time.ToDatetime(UTC),
+            expire_time=share.expire_time.ToDatetime(UTC),
+            create_time=share.create_time.ToDatetime(UTC),
         )
     )
 

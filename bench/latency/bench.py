@@ -119,9 +119,10 @@ def _section(figures: dict[str, list[list[float]]]) -> Section:
     rows += [_percentile("bare kafka-python", figures["peer"], p) for p in (95, 99)]
     return Section(
         f"From commit to handler, {pace.RATE} events a second",
-        f"{ROUNDS} rounds of {pace.COUNT} events after {pace.WARM_UP} that are not counted. From the return of"
-        " `transaction()` to the first line of the\n`@subscribe` method: outbox, relay, Kafka"
-        " (`acks=all`), consumer, inbox row. The peer: `producer.send` to `consumer.poll`.",
+        f"{ROUNDS} rounds of {pace.COUNT} events after {pace.WARM_UP} that are not counted. From"
+        " the return of `transaction()` to the first line\nof the `@subscribe` method: outbox,"
+        " relay, Kafka (`acks=all`), consumer, inbox row. The peer:\n`producer.send` to"
+        " `consumer.poll`.",
         rows,
         [
             "min, median and max are over the rounds.",
@@ -129,7 +130,8 @@ def _section(figures: dict[str, list[list[float]]]) -> Section:
             " and the relay of the other finds its rows by polling.",
             "No event was lost in any round: the bench fails if one is.",
             "The bench has a role and schema of its own, dropped at the end. Its events stay on"
-            " `administration.notifications.v1.Delivery`, which no service reads, until they expire.",
+            " `administration.notifications.v1.Delivery`, which no service reads, until they"
+            " expire.",
         ],
     )
 

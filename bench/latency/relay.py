@@ -44,8 +44,9 @@ def run(_: Path) -> Section:
         )
     return Section(
         "The relay alone",
-        f"{EVENTS:,} events in the outbox, until Kafka has acknowledged all and the outbox is empty;"
-        f" {ROUNDS} rounds. The peer sends the\nsame records with an idempotent producer and flushes.",
+        f"{EVENTS:,} events in the outbox, until Kafka has acknowledged all and the outbox is"
+        f" empty; {ROUNDS} rounds. The peer sends the\nsame records with an idempotent producer,"
+        " and flushes.",
         [
             Row("relay / bare producer", ratio(figures["relay"], figures["producer"])),
             Row("relay", Spread.of(figures["relay"]), "events/s"),

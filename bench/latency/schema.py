@@ -19,7 +19,7 @@ NAME = "bench"
 def prepared(stack: Stack) -> Iterator[str]:
     """The URL of a fresh schema with the tables of events, dropped at the end."""
     admin = stack["postgres"]["url"]
-    password = secrets.token_urlsafe(24)
+    where, password = urlsplit(admin), secrets.token_urlsafe(24)
     _drop(admin)
     name = sql.Identifier(NAME)
     with psycopg.connect(admin, autocommit=True) as connection:
@@ -27,7 +27,8 @@ def prepared(stack: Stack) -> Iterator[str]:
             sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(password))
         )
         connection.execute(sql.SQL("CREATE SCHEMA {0} AUTHORIZATION {0}").format(name))
-    where = urlsplit(admin)
+        database = sql.Identifier(where.path[1:])
+        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, name))
     url = f"postgresql+psycopg://{NAME}:{password}@{where.hostname}:{where.port}{where.path}"
     try:
         engine = create_engine(url)

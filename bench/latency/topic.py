@@ -22,6 +22,6 @@ def made(settings: KafkaSettings) -> Iterator[None]:
         yield
     finally:
         admin.delete_topics([NAME])
-        groups = {group.group_id for group in admin.list_groups()}
+        groups = {group["group_id"] for group in admin.list_groups()}
         admin.delete_groups([name for name in (NAME, "bench") if name in groups])
         admin.close()

@@ -169,14 +169,14 @@ def test_a_failure_after_the_folder_takes_it_back(
 def test_what_could_not_be_undone_is_told_and_finished_by_the_next_run(
     partners: Partners, registry: MemoryRegistry, access: MemoryAccess, folder: Folder
 ) -> None:
-    def refuse(*_: Any) -> None:
+    def refuse(client_id: str, bytes_per_second: int | None) -> None:
         raise PartnerError("Kafka is away")
 
     access.limit = refuse  # type: ignore[method-assign]
     with pytest.raises(PartnerError, match="run the same again to finish it"):
         add(partners, folder)
     assert registry.partners[CLIENT].state is State.ADDING
-    del access.limit  # type: ignore[method-assign]
+    del access.limit
     secret = add(partners, folder)
     assert registry.partners[CLIENT].state is State.READY
     assert registry.accepts(CLIENT, secret)
@@ -367,7 +367,10 @@ def test_the_sample_handles_an_event_that_comes_twice_once_also_after_a_restart(
     assert "skipped" in told.err
 
 
-def test_the_sample_stops_when_its_credentials_are_refused() -> None:
+def test_the_sample_stops_when_its_credentials_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sample, "SEEN", tmp_path / "seen.txt")
     tokens = sample.Tokens({})
     tokens.refused = "partner-essai is refused"
     stop = SimpleNamespace(is_set=lambda: False)
