@@ -38,7 +38,7 @@ def serve(name: str) -> None:
     # Imported here: the other commands need neither grpc nor nameko.
     from backbone import runner
 
-    sys.exit(runner.run(name))
+    sys.exit(runner.run(runner.service_class(name)))
 
 
 @cli.command()

@@ -1,10 +1,13 @@
 """``backbone serve NAME``: one service in one process, from its first check to its last flush."""
 
+import gc
 import importlib
 import logging
 import os
 import signal
 import threading
+
+from nameko.containers import get_service_name
 
 from backbone import ops, telemetry
 from backbone.container import NativeContainer
@@ -32,14 +35,17 @@ def service_class(name: str) -> type:
     raise LookupError(f"services/{name}/service.py has no class whose `name` is `{name}`")
 
 
-def run(name: str) -> int:
-    """Serves until SIGTERM or SIGINT; returns the process's exit code.
+def run(service: type) -> int:
+    """Serves a nameko class until SIGTERM or SIGINT; returns the process's exit code.
 
     0 after a graceful stop, 1 when a part of the service failed.
+
+    Raises:
+        ConfigurationError, ContractError: the service cannot start as it is set up.
     """
-    settings = load(ServerSettings)
+    settings, name = load(ServerSettings), get_service_name(service)
     provider = telemetry.setup(name, load(TelemetrySettings))
-    container = NativeContainer(service_class(name), {"stop_timeout": settings.stop_timeout})
+    container = NativeContainer(service, {"stop_timeout": settings.stop_timeout})
     asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.set())
@@ -48,6 +54,8 @@ def run(name: str) -> int:
     try:
         container.start()
         server = ops.serve(container, settings.ops_listen)
+        # What is there by now stays: no collection looks through it again.
+        gc.freeze()
         log.info("%s is up", name)
         while not asked.is_set() and not container.wait(0.2):
             pass

@@ -85,7 +85,7 @@ def machine() -> str:
         "System": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "Load": f"{psutil.getloadavg()[2]:.1f} (15-minute average at the end)",
         "Libraries": versions,
-        "Generators": f"ghz {tools.version(tools.ghz(), '--version')}, {_wrk()}",
+        "Generators": f"ghz {tools.GHZ.rpartition('@')[2]}, {_wrk()}",
     }
     return "\n".join(["| | |", "|---|---|", *(_line(pair) for pair in facts.items())])
 

@@ -6,9 +6,7 @@ contract allows, and ends in a response or in a status that the error table made
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +15,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
-from prometheus_client import Histogram, Metric
+from prometheus_client import Histogram
 
 from backbone import contracts, errors, telemetry
 from backbone.errors import DomainError, Forbidden, Unauthenticated
@@ -29,29 +27,8 @@ log = logging.getLogger(__name__)
 
 _ROOT = Context()
 
-# Ended calls that are not in the histogram yet.
-_ended: deque[tuple[Histogram, float]] = deque()
-# Counted so many at a time: a call pays for its place in the queue alone.
-COUNT_EVERY = 256
-
-
-def _count() -> None:
-    with suppress(IndexError):
-        while True:
-            child, seconds = _ended.popleft()
-            child.observe(seconds)
-
-
-class _Durations(Histogram):
-    """A histogram that counts what has ended before it tells."""
-
-    def collect(self) -> Iterable[Metric]:
-        _count()
-        return super().collect()
-
-
 # Semantic conventions of OpenTelemetry name it rpc.server.call.duration.
-DURATION = _Durations(
+DURATION = Histogram(
     "rpc_server_call_duration_seconds",
     "Time to serve a gRPC call, by method and status.",
     ["rpc_method", "rpc_response_status_code"],
@@ -101,9 +78,7 @@ class Chain:
         return caller
 
     def observe(self, code: str, seconds: float) -> None:
-        _ended.append((self._ok if code == "OK" else DURATION.labels(self.path, code), seconds))
-        if len(_ended) >= COUNT_EVERY:
-            _count()
+        (self._ok if code == "OK" else DURATION.labels(self.path, code)).observe(seconds)
 
 
 class _Served:

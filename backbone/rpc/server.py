@@ -4,6 +4,7 @@ Health (grpc.health.v1) and reflection come from grpcio's own packages.
 """
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -13,7 +14,6 @@ from grpc_reflection.v1alpha import reflection
 from nameko.extensions import SharedExtension
 
 from backbone import contracts
-from backbone.rpc.executor import ThreadExecutor
 from backbone.settings import ConfigurationError, RealmSettings, ServerSettings, load
 from backbone.tokens import TokenVerifier
 
@@ -65,8 +65,8 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
                     f" {self.container.service_cls.__name__}"
                 )
         server = grpc.server(
-            # The stubs ask for a ThreadPoolExecutor; grpcio for any Executor.
-            ThreadExecutor(settings.grpc_workers + settings.grpc_streams),  # type: ignore[arg-type]
+            # A thread is started when none is idle, so a stream takes none from the calls.
+            ThreadPoolExecutor(settings.grpc_workers + settings.grpc_streams, "grpc"),
             options=OPTIONS,
         )
         for name, handlers in self._handlers.items():

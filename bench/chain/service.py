@@ -10,9 +10,9 @@ from pydantic_settings import BaseSettings
 from backbone.database import Database, Transactions
 from backbone.dependencies import Settings
 from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
+from backbone.runner import run
 from backbone.settings import EventSettings
 from bench.chain import handler
-from bench.serving import serve
 
 grpc = Grpc.implementing(handler.SERVICE)
 
@@ -37,4 +37,4 @@ class Contacts:
 
 
 if __name__ == "__main__":
-    serve(Contacts)
+    run(Contacts)

@@ -13,8 +13,8 @@ from administration.notifications.v1.events_pb2 import EmailAccepted
 from backbone.database import Database, Transactions
 from backbone.events import Events, Publisher, Received, subscribe
 from backbone.loops import loop
+from backbone.runner import run
 from bench.latency import pace
-from bench.serving import serve
 
 handled: pace.Times = {}
 directory = Path(sys.argv[-1])
@@ -57,5 +57,5 @@ class Both(Publishing, Handling):
 
 
 if __name__ == "__main__":
-    serve({"publish": Publishing, "handle": Handling, "both": Both}[sys.argv[1]])
+    run({"publish": Publishing, "handle": Handling, "both": Both}[sys.argv[1]])
     pace.save(handled, directory / "handled.json")
