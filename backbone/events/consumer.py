@@ -6,6 +6,7 @@ once.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from google.protobuf.message import Message
@@ -25,6 +26,11 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 POLL_SECONDS = 0.2
+SILENCE_SECONDS = 5.0
+# A rebalance may hold the answer back for as long as a member that died is waited for.
+SESSION_SECONDS = 10.0
+ANSWER_SECONDS = 2 * SESSION_SECONDS
+COMMIT_SECONDS = 30.0
 PARKED_SECONDS = 0.2
 RETRY_SECONDS = (0.1, 2.0)
 
@@ -39,7 +45,7 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
         self._topics: set[str] = set()
         self._stopping = threading.Event()
         self._running: list[threading.Event] = []
-        self.trouble: str | None = None
+        self.trouble: str | None = "events are not consumed yet"
 
     def register(self, event: type[Message], handler: Handler) -> None:
         """Adds the handler of one event type; before `start`.
@@ -109,22 +115,44 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
             max_poll_records=BATCH,
             max_poll_interval_ms=300_000,
             # The partitions of a process that was killed go to another one after this time.
-            session_timeout_ms=10_000,
+            session_timeout_ms=int(SESSION_SECONDS * 1000),
             # A topic created after the service has started is seen within this time.
             metadata_max_age_ms=30_000,
         )
         try:
+            self._ask(consumer)
+            last = time.monotonic()
             while not self._stopping.is_set():
                 polled = consumer.poll(timeout_ms=int(POLL_SECONDS * 1000))
-                self.trouble = None
                 for partition, records in polled.items():
                     self._deliver(consumer, partition, records)
+                if polled:
+                    last = time.monotonic()
+                elif time.monotonic() - last > SILENCE_SECONDS:
+                    self._ask(consumer)
+                    last = time.monotonic()
         finally:
             consumer.close(autocommit=False)
+
+    def _ask(self, consumer: KafkaConsumer) -> None:
+        """Whether silence means that there is nothing to read.
+
+        A consumer that starts while the broker does can wait for ever for its coordinator, and
+        `poll` tells of nothing (seen with kafka-python 3.0.12).
+
+        Raises:
+            KafkaTimeoutError: the group's coordinator is not reached; a new consumer will.
+        """
+        somewhere = TopicPartition(min(self._topics), 0)
+        consumer.committed(somewhere, timeout_ms=int(ANSWER_SECONDS * 1000))
+        self.trouble = None
 
     def _deliver(
         self, consumer: KafkaConsumer, partition: TopicPartition, records: Sequence[ConsumerRecord]
     ) -> None:
         self._applier.apply(records)
         last = records[-1]
-        consumer.commit({partition: OffsetAndMetadata(last.offset + 1, "", last.leader_epoch)})
+        consumer.commit(
+            {partition: OffsetAndMetadata(last.offset + 1, "", last.leader_epoch)},
+            timeout_ms=int(COMMIT_SECONDS * 1000),
+        )
