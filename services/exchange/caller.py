@@ -34,11 +34,16 @@ AGENT = f"administration-backbone/{version('administration-backbone')}"
 class Caller:
     """Calls endpoints under the operator's rules. Safe to share between threads."""
 
-    def __init__(self, settings: WebhookSettings, resolve: Resolve = wire.resolve) -> None:
+    def __init__(
+        self,
+        settings: WebhookSettings,
+        resolve: Resolve = wire.resolve,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self._settings = settings
         self._addresses = Addresses(settings.allowed_networks)
         self._resolve = resolve
-        self._context = ssl.create_default_context()
+        self._context = context or ssl.create_default_context()
 
     def check(self, url: str) -> None:
         """Whether a webhook may have this URL.

@@ -26,13 +26,13 @@ class Slots:
     def free(self) -> int:
         return 0 if self.stopping.is_set() else self._free
 
-    def run(self, work: Callable[[], None]) -> None:
+    def run(self, work: Callable[[], object]) -> None:
         """Takes a slot; only one thread asks for `free` and then runs."""
         with self._condition:
             self._free -= 1
         self._spawn(lambda: self._work(work))
 
-    def _work(self, work: Callable[[], None]) -> None:
+    def _work(self, work: Callable[[], object]) -> None:
         try:
             work()
         except Exception:
