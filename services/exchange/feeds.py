@@ -13,8 +13,9 @@ from backbone.database import Base
 from backbone.events import Received
 from services.exchange.domain import cursor
 
-# Of data in one page: a gRPC message holds 4 MiB, and JSON in a Struct takes about twice its text.
-PAGE_BYTES = 1024 * 1024
+# Of data in one page, and one event on top: a gRPC message holds 4 MiB, and JSON in a Struct takes
+# up to seven times its text.
+PAGE_BYTES = 256 * 1024
 PURGE_BATCH = 5000
 
 
@@ -133,7 +134,7 @@ class Feeds:
     def purge(self, before: datetime) -> bool:
         """Forgets events that came before then, a batch of each topic; true when more may wait."""
         more = False
-        for topic in self._session.scalars(select(FeedRow.topic)).all():
+        for topic in self._session.scalars(select(FeedRow.topic).order_by(FeedRow.topic)).all():
             oldest = (
                 select(FeedEventRow.sequence)
                 .where(FeedEventRow.topic == topic, FeedEventRow.create_time < before)

@@ -26,6 +26,8 @@ from services.exchange.domain.grants import Rule
 
 # A revocation takes effect within this time; no answer of Kafka's is used for longer.
 FRESH_SECONDS = 2.0
+# After no answer, those who ask meanwhile are told so at once: they do not wait one by one.
+UNANSWERED_SECONDS = 1.0
 ANSWER_MS = 5_000
 READING = (ACLOperation.READ, ACLOperation.ALL)
 
@@ -41,6 +43,7 @@ class Grants:
         self._lock = threading.Lock()
         self._rules: Sequence[Rule] = ()
         self._until = float("-inf")
+        self._silent_until = float("-inf")
 
     def may_read(self, client_id: str, topic: str) -> bool:
         """Raises:
@@ -58,14 +61,21 @@ class Grants:
 
     def _fresh(self) -> Sequence[Rule]:
         with self._lock:
-            if time.monotonic() >= self._until:
-                asked = time.monotonic()
+            asked = time.monotonic()
+            if asked >= self._until:
+                if asked < self._silent_until:
+                    raise _silent()
                 try:
                     self._rules = self._ask()
                 except KafkaError as error:
-                    raise Unavailable("The grants cannot be read just now.") from error
+                    self._silent_until = time.monotonic() + UNANSWERED_SECONDS
+                    raise _silent() from error
                 self._until = asked + FRESH_SECONDS
             return self._rules
+
+
+def _silent() -> Unavailable:
+    return Unavailable("The grants cannot be read just now.")
 
 
 class KafkaRules:

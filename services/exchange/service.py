@@ -11,6 +11,7 @@ from prometheus_client import Gauge
 from backbone import contracts
 from backbone.database import Database, Transactions, after_commit
 from backbone.dependencies import Settings
+from backbone.errors import InvalidInput
 from backbone.events import Events, Publisher, Received, subscribe, topics
 from backbone.live import Live, Watchers
 from backbone.loops import loop
@@ -31,7 +32,7 @@ grpc = Grpc.implementing("administration.exchange.v1.ExchangeService")
 PAGE = 100
 WATCHERS = Gauge("feed_watchers", "Open streams of feeds, and readers that wait for an event.")
 
-Starting = exchange_pb2.ListFeedEventsRequest | exchange_pb2.WatchFeedRequest
+Reading = exchange_pb2.ListFeedEventsRequest | exchange_pb2.WatchFeedRequest
 
 
 class ExchangeService:
@@ -120,15 +121,14 @@ class ExchangeService:
                 if not rows:
                     bell.wait(seen, timeout=1.0)
 
-    def _start(self, request: Starting) -> int:
+    def _start(self, request: Reading) -> int:
         """Where a reader begins: at its cursor, at a date, or at the oldest event."""
         client_id = self.call.authenticated.client_id
         self.grants.require(client_id, request.topic)
         if request.after:
             return self.cursors.read(client_id, request.topic, request.after)
-        since = request.since.ToDatetime(UTC) if request.HasField("since") else None
         with self.db.transaction() as session:
-            return Feeds(session).start(request.topic, since)
+            return Feeds(session).start(request.topic, _since(request))
 
     def _read(self, topic: str, sequence: int, limit: int) -> Sequence[FeedEventRow]:
         """The next events, while the topic is granted."""
@@ -145,16 +145,13 @@ class ExchangeService:
         client_id = self.call.authenticated.client_id
         self.grants.require(client_id, request.topic)
         self.caller.check(request.url)
-        since = request.since.ToDatetime(UTC) if request.HasField("since") else datetime.max
+        since, limit = _since(request), self.webhook_settings.client_webhooks
         with self.db.transaction() as session:
             feeds = Feeds(session)
-            row = Webhooks(session, client_id).add(
-                request.topic,
-                request.url,
-                feeds.start(request.topic, since.replace(tzinfo=UTC)),
-                self.webhook_settings.client_webhooks,
-            )
-            webhook = row.to_proto(feeds.last_sequences([row.topic])[row.topic])
+            last = feeds.last_sequences([request.topic])[request.topic]
+            start = feeds.start(request.topic, since) if since else last
+            row = Webhooks(session, client_id).add(request.topic, request.url, start, limit)
+            webhook = row.to_proto(last)
         return exchange_pb2.CreateWebhookResponse(webhook=webhook, secret=row.secret)
 
     @grpc
@@ -235,3 +232,12 @@ class ExchangeService:
         )
         deliverer.give_turns()
         return False
+
+
+def _since(request: Reading | exchange_pb2.CreateWebhookRequest) -> datetime | None:
+    if not request.HasField("since"):
+        return None
+    try:
+        return request.since.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidInput.field("since", "OUT_OF_RANGE", "is not a date") from None
