@@ -1,6 +1,7 @@
 """Calling webhooks: what is sent, to which address, and how long it may take."""
 
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka.errors import KafkaConnectionError
@@ -79,6 +81,21 @@ def test_an_endpoint_gets_a_signed_cloudevent() -> None:
     assert abs(int(call.headers["webhook-timestamp"]) - time.time()) < 60
     assert call.verified(SECRET)
     assert not call.verified(signature.new_secret())
+
+
+def test_the_sample_that_partners_are_given_verifies_a_call() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/partners.md").read_text()
+    (sample,) = re.findall(r"```python\n(import base64.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(sample, names)
+    with endpoint() as opened:
+        Caller(LOCAL).tell(delivery(opened.url()))
+    (call,) = opened.calls
+    assert names["verified"](SECRET, call.headers, call.body)
+    assert not names["verified"](signature.new_secret(), call.headers, call.body)
+    assert not names["verified"](SECRET, call.headers, call.body + b" ")
+    late = call.headers | {"webhook-timestamp": str(int(time.time()) - 301)}
+    assert not names["verified"](SECRET, late, call.body)
 
 
 def test_a_forged_or_changed_call_is_not_verified() -> None:
