@@ -5,6 +5,7 @@ service rings it at commit; what other processes commit it finds by asking, for 
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,6 +15,9 @@ from prometheus_client import Gauge
 
 from backbone.errors import TooMany
 from backbone.settings import ServerSettings, load
+
+# Of one owner, so that nobody takes the places of all the others.
+OWNER_LIMIT = 64
 
 
 class Bell:
@@ -29,11 +33,12 @@ class Bell:
             self._sequence = max(self._sequence, sequence)
             self._condition.notify_all()
 
-    def wait(self, sequence: int, timeout: float) -> None:
-        """Until something later than `sequence` is known of, or `timeout` seconds."""
+    def wait(self, sequence: int, timeout: float) -> bool:
+        """Until something later than `sequence` is known of, or `timeout` seconds; if it is."""
         with self._condition:
             if self._sequence <= sequence:
                 self._condition.wait(timeout)
+            return self._sequence > sequence
 
 
 class Watchers:
@@ -44,19 +49,20 @@ class Watchers:
         self._gauge = gauge
         self._lock = threading.Lock()
         self._bells: dict[str, Bell] = {}
-        self._count = 0
+        self._owners: Counter[str] = Counter()
 
     @contextmanager
-    def watching(self, key: str) -> Iterator[Bell]:
-        """The key's bell, for as long as somebody watches.
+    def watching(self, key: str, owner: str = "") -> Iterator[Bell]:
+        """The key's bell, for as long as somebody watches; `owner` is who, if not the key itself.
 
         Raises:
-            TooMany: the process serves as many streams as it may.
+            TooMany: the process serves as many streams as it may, or as one owner may have.
         """
+        owner = owner or key
         with self._lock:
-            if self._count >= self._limit:
+            if self._owners.total() >= self._limit or self._owners[owner] >= OWNER_LIMIT:
                 raise TooMany("Too many live streams are open; try again later.")
-            self._count += 1
+            self._owners[owner] += 1
             bell = self._bells.setdefault(key, Bell())
             bell.watchers += 1
         self._gauge.inc()
@@ -65,7 +71,7 @@ class Watchers:
         finally:
             self._gauge.dec()
             with self._lock:
-                self._count -= 1
+                self._owners -= Counter([owner])
                 bell.watchers -= 1
                 if not bell.watchers:
                     del self._bells[key]

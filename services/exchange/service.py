@@ -86,7 +86,7 @@ class ExchangeService:
         rows = self._read(request.topic, sequence, limit)
         end = time.monotonic() + request.wait_seconds
         if not rows and request.wait_seconds:
-            with self.live.watching(request.topic) as bell:
+            with self.live.watching(request.topic, client_id) as bell:
                 rows = self._read(request.topic, sequence, limit)
                 while not rows and self.call.active() and (left := end - time.monotonic()) > 0:
                     bell.wait(sequence, timeout=min(1.0, left))
@@ -109,7 +109,7 @@ class ExchangeService:
     ) -> Iterator[exchange_pb2.WatchFeedResponse]:
         client_id, topic = self.call.authenticated.client_id, request.topic
         seen = self._start(request)
-        with self.live.watching(topic) as bell:
+        with self.live.watching(topic, client_id) as bell:
             while self.call.active():
                 rows = self._read(topic, seen, PAGE)
                 for row in rows:
@@ -118,8 +118,9 @@ class ExchangeService:
                         cursor=self.cursors.write(client_id, topic, seen),
                         event=messages.cloud_event(row),
                     )
-                if not rows:
-                    bell.wait(seen, timeout=1.0)
+                # Nobody asks the database for a stream that nothing happens on.
+                while not rows and self.call.active() and not bell.wait(seen, timeout=1.0):
+                    self.grants.require(client_id, topic)
 
     def _start(self, request: Reading) -> int:
         """Where a reader begins: at its cursor, at a date, or at the oldest event."""

@@ -1,12 +1,13 @@
 """Who waits for something to grow, and what wakes them."""
 
+import contextlib
 import threading
 
 import pytest
 from prometheus_client import Gauge
 
 from backbone.errors import TooMany
-from backbone.live import Bell, Watchers
+from backbone.live import OWNER_LIMIT, Bell, Watchers
 from tests.support.nameko import in_background
 
 WATCHERS = Gauge("essai_watchers", "Of these tests.")
@@ -79,3 +80,19 @@ def test_a_watcher_that_fails_leaves_its_place() -> None:
     assert watchers.watched() == []
     with watchers.watching("a"):
         assert watchers.watched() == ["a"]
+
+
+def test_one_owner_never_takes_the_places_of_the_others() -> None:
+    watchers = Watchers(1000, WATCHERS)
+    with contextlib.ExitStack() as streams:
+        for number in range(OWNER_LIMIT):
+            streams.enter_context(watchers.watching(f"topic {number % 2}", "greedy"))
+        with pytest.raises(TooMany), watchers.watching("topic 0", "greedy"):
+            pass
+        with watchers.watching("topic 0", "another") as bell:
+            assert not bell.wait(0, timeout=0)
+            watchers.ring({"topic 0": 3})
+            assert bell.wait(2, timeout=0)
+            assert not bell.wait(3, timeout=0)
+    with watchers.watching("topic 0", "greedy"):
+        assert watchers.watched() == ["topic 0"]
