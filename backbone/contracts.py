@@ -15,6 +15,7 @@ SERVICES = {
     "identity": "administration.identity.v1.IdentityService",
     "documents": "administration.documents.v1.DocumentsService",
     "notifications": "administration.notifications.v1.NotificationsService",
+    "exchange": "administration.exchange.v1.ExchangeService",
 }
 
 
@@ -78,6 +79,12 @@ def http_rule(method: descriptor.MethodDescriptor) -> Any | None:
     return None
 
 
+def deadline_seconds(method: descriptor.MethodDescriptor) -> int:
+    """How long an answer may take by its nature; 0 where nothing says so."""
+    seconds: int = method.GetOptions().Extensions[options_pb2.deadline_seconds]
+    return seconds
+
+
 def event(of: Descriptor) -> options_pb2.Event:
     """What makes a message an event.
 
@@ -95,6 +102,16 @@ def event(of: Descriptor) -> options_pb2.Event:
             f"{of.full_name}: its event option needs entity, visibility and a key_field it has"
         )
     return declared
+
+
+def public_events() -> list[type[Message]]:
+    """Every event that partners may be granted, of all areas."""
+    return [
+        message_class(of)
+        for area in SERVICES
+        for of in events(area)
+        if event(of).visibility == options_pb2.VISIBILITY_PUBLIC
+    ]
 
 
 def events(area: str) -> list[descriptor.Descriptor]:

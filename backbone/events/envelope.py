@@ -35,6 +35,9 @@ class Received(Generic[Data]):
     time: datetime
     data: Data
     traceparent: str
+    # As they came, what this version's contracts do not know included: for who passes it on.
+    attributes: dict[str, str]
+    encoded: bytes
 
 
 def attributes(message: Message, source: str, schemas: str) -> dict[str, str]:
@@ -116,4 +119,7 @@ def decode(received: Headers, value: bytes | None) -> Received[Message]:
         raise EnvelopeError("ce_type is not an event of these contracts") from error
     except (json_format.ParseError, UnicodeDecodeError) as error:
         raise EnvelopeError("the data does not fit the event's type") from error
-    return Received(event_id, name, source, subject, moment, data, attribute.get("traceparent", ""))
+    traceparent = attribute.get("traceparent", "")
+    return Received(
+        event_id, name, source, subject, moment, data, traceparent, attribute, bytes(value)
+    )

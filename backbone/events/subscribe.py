@@ -1,5 +1,7 @@
 """The entrypoint of events: ``@subscribe(Event)`` on a method that gets a `Received[Event]`.
 
+Several types may share a method: ``@subscribe(*contracts.public_events())``.
+
 The method runs in the transaction that records the event as applied: ``with
 self.db.transaction()`` joins it, so its effects are there once, or not at all. A method that
 raises is tried again later, and no later event of the same key is applied before it.
@@ -48,6 +50,12 @@ class Subscribe(Entrypoint):  # type: ignore[misc]
             method(received)
 
 
-def subscribe(event: type[Message]) -> Callable[[Method], Method]:
-    """Decorates the handler of an event type: ``def on_…(self, event: Received[Event])``."""
-    return Subscribe.decorator(event)  # type: ignore[no-any-return]
+def subscribe(*events: type[Message]) -> Callable[[Method], Method]:
+    """Decorates the handler of event types: ``def on_…(self, event: Received[Event])``."""
+
+    def decorate(method: Method) -> Method:
+        for event in events:
+            Subscribe.decorator(event)(method)
+        return method
+
+    return decorate

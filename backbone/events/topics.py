@@ -34,10 +34,14 @@ def internal(of: Descriptor) -> str:
 
 def topics_of(of: Descriptor) -> list[str]:
     """Every topic that an event goes to."""
-    topic = internal(of)
     if contracts.event(of).visibility != options_pb2.VISIBILITY_PUBLIC:
-        return [topic]
-    return [topic, PUBLIC + topic.removeprefix("administration.")]
+        return [internal(of)]
+    return [internal(of), public(of)]
+
+
+def public(of: Descriptor) -> str:
+    """The topic that partners read `of`'s events from, when they are public."""
+    return PUBLIC + internal(of).removeprefix("administration.")
 
 
 def dead(topic: str) -> str:

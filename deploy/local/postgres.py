@@ -19,7 +19,7 @@ from deploy.local.site import HOST, Site
 
 FOLDER = DATA / "postgres"
 DATABASE = "backbone"
-SCHEMAS = ("identity", "documents", "notifications")
+SCHEMAS = ("identity", "documents", "notifications", "exchange")
 UNPRIVILEGED = "nobody"
 # Found, not imported: importing it makes folders and locks for a server of its own.
 PROGRAMS = (

@@ -10,7 +10,7 @@ from deploy.local.paths import LOCAL, LOG, ROOT
 from deploy.local.site import HOST, Site
 
 BACKBONE = LOCAL / "venv" / "bin" / "backbone"
-SERVICES = ("identity", "documents", "notifications")
+SERVICES = ("identity", "documents", "notifications", "exchange")
 GATEWAY = "gateway"
 
 
@@ -50,6 +50,12 @@ def environment(site: Site, name: str) -> dict[str, str]:
         }
     if name == "notifications":
         own |= {"BACKBONE_SMTP_HOST": HOST, "BACKBONE_SMTP_PORT": str(site.ports["smtp"])}
+    if name == "exchange":
+        # A partner's endpoint is on this machine, as everything is.
+        own |= {
+            "BACKBONE_WEBHOOK_ALLOW_HTTP": "true",
+            "BACKBONE_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+        }
     return common | own
 
 

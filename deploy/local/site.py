@@ -29,10 +29,12 @@ PORTS: Mapping[str, int] = {
     "identity": 15051,
     "documents": 15052,
     "notifications": 15053,
+    "exchange": 15054,
     "gateway_ops": 16050,
     "identity_ops": 16051,
     "documents_ops": 16052,
     "notifications_ops": 16053,
+    "exchange_ops": 16054,
 }
 
 SECRET_NAMES = (
@@ -41,6 +43,7 @@ SECRET_NAMES = (
     "postgres_identity",
     "postgres_documents",
     "postgres_notifications",
+    "postgres_exchange",
     "kafka",
     "kafka_controller",
     "keycloak_admin",
@@ -50,6 +53,7 @@ SECRET_NAMES = (
     "client_identity",
     "client_documents",
     "client_notifications",
+    "client_exchange",
     "client_gateway",
     "client_partner_caf",
     "client_partner_octroi",

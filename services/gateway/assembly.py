@@ -57,10 +57,11 @@ def _routes(
     for binding in bindings(rpc):
         if rpc.client_streaming:
             raise ContractError(f"{rpc.full_name}: client streaming has no JSON form over HTTP")
+        timeout = max(settings.call_timeout, contracts.deadline_seconds(rpc))
         handler = (
             EventStreamHandler(binding, backends, settings.call_timeout, stopping)
             if rpc.server_streaming
-            else UnaryHandler(binding, backends, settings.call_timeout, settings.max_body_bytes)
+            else UnaryHandler(binding, backends, timeout, settings.max_body_bytes)
         )
         yield Route(binding.method, binding.path, handler)
 

@@ -28,6 +28,7 @@ class GatewaySettings(BaseSettings):
     identity_address: str
     documents_address: str
     notifications_address: str
+    exchange_address: str
 
     # The realm's issuer URL, for the OpenAPI document; empty when there is none.
     issuer: str = ""

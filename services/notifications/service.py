@@ -10,23 +10,25 @@ from administration.identity.v1 import identity_pb2
 from administration.notifications.v1 import notifications_pb2
 from administration.notifications.v1.events_pb2 import EmailAccepted
 from opentelemetry import trace
+from prometheus_client import Gauge
 
 from backbone import telemetry
 from backbone.database import Database, Transactions, after_commit
 from backbone.events import Events, Publisher, Received, subscribe
+from backbone.live import Live, Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
 from services.notifications.deliveries import Deliveries, DeliveryRow, State
 from services.notifications.domain import rules, texts
 from services.notifications.domain.rules import Notice
 from services.notifications.inbox import Inboxes
-from services.notifications.live import Live, Watchers
 from services.notifications.mailer import Mail, Mailer, MailError
 
 log = logging.getLogger(__name__)
 grpc = Grpc.implementing("administration.notifications.v1.NotificationsService")
 
 PAGE = 200
+WATCHERS = Gauge("inbox_watchers", "Open streams of inboxes.")
 
 
 class NotificationsService:
@@ -36,7 +38,7 @@ class NotificationsService:
     events: Publisher = Events()
     call: Call = CurrentCall()
     identity: Stub = GrpcClient("identity")
-    live: Watchers = Live()
+    live: Watchers = Live(WATCHERS)
     mailer: Mailer = Mail()
 
     @subscribe(DocumentDeposited)

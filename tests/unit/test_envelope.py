@@ -42,6 +42,8 @@ def _values(field: Any) -> st.SearchStrategy[Any]:
         return moments
     if field.type == field.TYPE_STRING:
         return words
+    if field.enum_type is not None:
+        return st.sampled_from([value.number for value in field.enum_type.values])
     assert field.type == field.TYPE_INT64
     return st.integers(-(2**63), 2**63 - 1)
 

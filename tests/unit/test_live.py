@@ -1,16 +1,20 @@
-"""Who watches an inbox, and what wakes them."""
+"""Who waits for something to grow, and what wakes them."""
 
+import contextlib
 import threading
 
 import pytest
+from prometheus_client import Gauge
 
 from backbone.errors import TooMany
-from services.notifications.live import WATCHERS, Bell, Watchers
+from backbone.live import OWNER_LIMIT, Bell, Watchers
 from tests.support.nameko import in_background
+
+WATCHERS = Gauge("essai_watchers", "Of these tests.")
 
 
 def test_a_ring_wakes_every_watcher_of_the_account() -> None:
-    watchers, woken = Watchers(limit=10), threading.Barrier(4, timeout=10)
+    watchers, woken = Watchers(10, WATCHERS), threading.Barrier(4, timeout=10)
 
     def watch() -> None:
         with watchers.watching("a") as bell:
@@ -49,7 +53,7 @@ def test_a_wait_for_nothing_ends_by_its_timeout() -> None:
 
 
 def test_only_watched_accounts_are_asked_about() -> None:
-    watchers = Watchers(limit=10)
+    watchers = Watchers(10, WATCHERS)
     assert watchers.watched() == []
     with watchers.watching("a"), watchers.watching("a"), watchers.watching("b"):
         assert sorted(watchers.watched()) == ["a", "b"]
@@ -58,7 +62,7 @@ def test_only_watched_accounts_are_asked_about() -> None:
 
 
 def test_a_stream_too_many_is_refused_and_a_place_that_is_left_is_free() -> None:
-    watchers = Watchers(limit=1)
+    watchers = Watchers(1, WATCHERS)
     before = WATCHERS._value.get()
     with watchers.watching("a"):
         assert WATCHERS._value.get() == before + 1
@@ -70,9 +74,25 @@ def test_a_stream_too_many_is_refused_and_a_place_that_is_left_is_free() -> None
 
 
 def test_a_watcher_that_fails_leaves_its_place() -> None:
-    watchers = Watchers(limit=1)
+    watchers = Watchers(1, WATCHERS)
     with pytest.raises(OSError, match="gone"), watchers.watching("a"):
         raise OSError("gone")
     assert watchers.watched() == []
     with watchers.watching("a"):
         assert watchers.watched() == ["a"]
+
+
+def test_one_owner_never_takes_the_places_of_the_others() -> None:
+    watchers = Watchers(1000, WATCHERS)
+    with contextlib.ExitStack() as streams:
+        for number in range(OWNER_LIMIT):
+            streams.enter_context(watchers.watching(f"topic {number % 2}", "greedy"))
+        with pytest.raises(TooMany), watchers.watching("topic 0", "greedy"):
+            pass
+        with watchers.watching("topic 0", "another") as bell:
+            assert not bell.wait(0, timeout=0)
+            watchers.ring({"topic 0": 3})
+            assert bell.wait(2, timeout=0)
+            assert not bell.wait(3, timeout=0)
+    with watchers.watching("topic 0", "greedy"):
+        assert watchers.watched() == ["topic 0"]

@@ -33,6 +33,8 @@ def test_every_event_of_the_contracts_has_its_topics() -> None:
     assert topics.all_topics() == [
         "administration.documents.v1.Document",
         "administration.documents.v1.Document.dead",
+        "administration.exchange.v1.Webhook",
+        "administration.exchange.v1.Webhook.dead",
         "administration.identity.v1.Account",
         "administration.identity.v1.Account.dead",
         "administration.notifications.v1.Delivery",

@@ -73,6 +73,11 @@ def filled(descriptor: Descriptor, depth: int = 0) -> st.SearchStrategy[Any]:
         )
     if descriptor.full_name == "google.protobuf.Duration":
         return st.builds(message_class(descriptor), seconds=st.integers(0, 10**9))
+    if descriptor.full_name == "google.protobuf.Struct":
+        # Its values are JSON's, not any message: one without a kind has no JSON form.
+        values = st.none() | st.booleans() | _TEXT | st.integers(-(2**53), 2**53)
+        objects = st.dictionaries(_TEXT, values | st.lists(values, max_size=2), max_size=3)
+        return objects.map(lambda value: json_format.ParseDict(value, message_class(descriptor)()))
     fields: dict[str, st.SearchStrategy[Any]] = {}
     for field in descriptor.fields:
         kind: Any = field.message_type

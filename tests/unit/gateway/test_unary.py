@@ -1,10 +1,12 @@
 """JSON to a unary rpc and back, over real sockets."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 from administration.documents.v1 import documents_pb2
+from administration.exchange.v1 import exchange_pb2
 from administration.identity.v1 import identity_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -169,3 +171,32 @@ def test_head_is_a_get_without_its_body(services: Services, client: httpx.Client
     response = client.head("/v1/me")
     assert (response.status_code, response.content) == (200, b"")
     assert int(response.headers["content-length"]) > 0
+
+
+def test_a_long_poll_may_take_as_long_as_its_contract_says(
+    client: httpx.Client, services: Services
+) -> None:
+    def slow(request: Any, context: Any) -> exchange_pb2.ListFeedEventsResponse:
+        # Longer than the call timeout that these tests set.
+        time.sleep(1.5)
+        assert context.time_remaining() > 30
+        return exchange_pb2.ListFeedEventsResponse(next_cursor="c")
+
+    services.answers["ListFeedEvents"] = slow
+    answer = client.get("/v1/feeds/public.documents.v1.Document/events?wait_seconds=30")
+    assert answer.json() == {"events": [], "nextCursor": "c"}
+
+
+def test_a_cloudevent_of_a_feed_is_its_json_format(
+    client: httpx.Client, services: Services
+) -> None:
+    event = exchange_pb2.CloudEvent(specversion="1.0", id="a", source="/s", type="t", subject="x")
+    event.data.update({"count": "9007199254740993", "size": 12, "parts": [{"a": None}], "ok": True})
+    services.answers["ListFeedEvents"] = lambda *_: exchange_pb2.ListFeedEventsResponse(
+        events=[exchange_pb2.FeedEvent(cursor="c", event=event)]
+    )
+    (found,) = client.get("/v1/feeds/public.documents.v1.Document/events").json()["events"]
+    assert found["event"]["data"] == {
+        "count": "9007199254740993", "size": 12, "parts": [{"a": None}], "ok": True,
+    }  # fmt: skip
+    assert found["event"]["specversion"] == "1.0"

@@ -121,6 +121,10 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version }}
 {{ include "backbone.fromSecret" (list "BACKBONE_SMTP_PASSWORD" . "password") }}
 {{- end }}
 {{- end }}
+{{- if has "webhooks" $service.uses }}
+- {name: BACKBONE_WEBHOOK_ALLOWED_NETWORKS, value: {{ join "," $.Values.webhooks.allowedNetworks | quote }}}
+- {name: BACKBONE_WEBHOOK_ALLOW_HTTP, value: {{ $.Values.webhooks.allowHttp | quote }}}
+{{- end }}
 {{- range $other := $service.calls }}
 {{- $port := (required (printf "services.%s.calls names %s, which is not in services" $name $other) (index $.Values.services $other)).port }}
 - {name: BACKBONE_{{ upper $other }}_ADDRESS, value: "{{ include "backbone.name" (list $ $other) }}:{{ $port }}"}
