@@ -9,7 +9,7 @@ import time
 import uuid
 from pathlib import Path
 
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from backbone.events import topics
 from backbone.settings import KafkaSettings, load
@@ -21,7 +21,14 @@ def main(directory: Path) -> None:
     """Sends and receives, then leaves the moments."""
     options = topics.client_options(load(KafkaSettings))
     producer = KafkaProducer(**options, acks="all", enable_idempotence=True)
-    consumer = KafkaConsumer(NAME, **options, group_id=NAME, auto_offset_reset="earliest")
+    # Without a group: what is measured is the way, not a rebalance.
+    consumer = KafkaConsumer(**options, enable_auto_commit=False)
+    consumer.assign(
+        [TopicPartition(NAME, number) for number in consumer.partitions_for_topic(NAME)]
+    )
+    consumer.seek_to_end()
+    for partition in consumer.assignment():
+        consumer.position(partition)
     handled: pace.Times = {}
     over = threading.Event()
 
