@@ -3,13 +3,20 @@
 import base64
 import binascii
 import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypeVar
 
 import orjson
+from sqlalchemy import Select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from backbone.errors import InvalidInput
 
 DEFAULT_SIZE = 50
+
+Row = TypeVar("Row")
 
 
 def size(requested: int) -> int:
@@ -57,6 +64,52 @@ def identifier(text: str) -> uuid.UUID:
         return uuid.UUID(text)
     except ValueError:
         raise _foreign() from None
+
+
+def newest_first(
+    session: Session,
+    query: Select[Row],
+    columns: Sequence[InstrumentedAttribute[Any]],
+    page_size: int,
+    page_token: str,
+) -> tuple[Sequence[Row], str]:
+    """A page of a query's rows in the falling order of `columns`, and the token of the next one.
+
+    Together the columns are unique; each is a time, an identifier or a whole number.
+
+    Raises:
+        InvalidInput: the token is none of ours.
+    """
+    limit = size(page_size)
+    forms = [_FORMS[column.type.python_type] for column in columns]
+    if after := position(page_token, *(form.kind for form in forms)):
+        read = [form.read(item) for form, item in zip(forms, after, strict=True)]
+        query = query.where(tuple_(*columns) < tuple_(*read))
+    query = query.order_by(*(column.desc() for column in columns)).limit(limit + 1)
+    rows = session.scalars(query).all()
+    if len(rows) <= limit:
+        return rows, ""
+    last = rows[limit - 1]
+    written = (
+        form.write(getattr(last, column.key)) for form, column in zip(forms, columns, strict=True)
+    )
+    return rows[:limit], token(*written)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a column's value stands in a token."""
+
+    kind: type
+    write: Callable[[Any], str | int]
+    read: Callable[[Any], Any]
+
+
+_FORMS = {
+    datetime: _Form(str, datetime.isoformat, moment),
+    uuid.UUID: _Form(str, str, identifier),
+    int: _Form(int, int, int),
+}
 
 
 def _foreign() -> InvalidInput:

@@ -18,7 +18,7 @@ class ServiceToken:
     """A valid access token at any time, fetched once for all threads that ask together."""
 
     def __init__(self, realm: RealmSettings, client: ClientSettings) -> None:
-        server, _, name = realm.issuer.rpartition("/realms/")
+        server, name = realm.server_and_realm
         self._openid = KeycloakOpenID(
             server_url=server,
             realm_name=name,

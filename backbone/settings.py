@@ -52,6 +52,12 @@ class RealmSettings(BaseSettings):
     audience: str = "backbone"
     token_leeway: int = Field(default=5, ge=0, le=60, description="seconds of clock difference")
 
+    @property
+    def server_and_realm(self) -> tuple[str, str]:
+        """Keycloak's base URL and the realm's name, which python-keycloak wants apart."""
+        server, _, name = self.issuer.rpartition("/realms/")
+        return server, name
+
 
 class ClientSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=f"{PREFIX}CLIENT_")

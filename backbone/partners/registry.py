@@ -55,7 +55,7 @@ class KeycloakRegistry:
     """The registry in Keycloak. Needs the role ``manage-clients`` of ``realm-management``."""
 
     def __init__(self, realm: RealmSettings, client: KeycloakAdminSettings) -> None:
-        server, _, name = realm.issuer.rpartition("/realms/")
+        server, name = realm.server_and_realm
         self._client = client.client_id
         # Asks for no token yet.
         self._admin = KeycloakAdmin(

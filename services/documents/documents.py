@@ -15,7 +15,6 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    tuple_,
 )
 from sqlalchemy.dialects.postgresql import UUID, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -126,23 +125,9 @@ class Documents:
         Raises:
             InvalidInput: the page token is none of ours.
         """
-        size = paging.size(page_size)
-        query = (
-            select(DocumentRow)
-            .where(DocumentRow.owner_id == _uuid(owner_id))
-            .order_by(DocumentRow.create_time.desc(), DocumentRow.document_id.desc())
-            .limit(size + 1)
-        )
-        if after := paging.position(page_token, str, str):
-            moment, last = paging.moment(str(after[0])), paging.identifier(str(after[1]))
-            query = query.where(
-                tuple_(DocumentRow.create_time, DocumentRow.document_id) < tuple_(moment, last)
-            )
-        rows = self._session.scalars(query).all()
-        if len(rows) <= size:
-            return rows, ""
-        rows = rows[:size]
-        return rows, paging.token(rows[-1].create_time.isoformat(), str(rows[-1].document_id))
+        query = select(DocumentRow).where(DocumentRow.owner_id == _uuid(owner_id))
+        columns = (DocumentRow.create_time, DocumentRow.document_id)
+        return paging.newest_first(self._session, query, columns, page_size, page_token)
 
     def share(
         self, row: DocumentRow, administration: str, purpose: str, expire_time: datetime

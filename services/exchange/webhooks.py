@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from administration.exchange.v1 import exchange_pb2
-from sqlalchemy import BigInteger, DateTime, Identity, Integer, String, delete, func, select, tuple_
+from sqlalchemy import BigInteger, DateTime, Identity, Integer, String, delete, func, select
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -159,41 +159,18 @@ class Webhooks:
 
     def page(self, page_size: int, page_token: str) -> tuple[Sequence[WebhookRow], str]:
         """Webhooks, newest first, and the token of the next page. Raises `InvalidInput`."""
-        size = paging.size(page_size)
-        place = tuple_(WebhookRow.create_time, WebhookRow.webhook_id)
-        query = (
-            select(WebhookRow)
-            .where(WebhookRow.client_id == self._client_id)
-            .order_by(WebhookRow.create_time.desc(), WebhookRow.webhook_id.desc())
-            .limit(size + 1)
-        )
-        if after := paging.position(page_token, str, str):
-            moment, identifier = paging.moment(str(after[0])), paging.identifier(str(after[1]))
-            query = query.where(place < tuple_(moment, identifier))
-        rows = self._session.scalars(query).all()
-        if len(rows) <= size:
-            return rows, ""
-        last = rows[size - 1]
-        return rows[:size], paging.token(last.create_time.isoformat(), str(last.webhook_id))
+        query = select(WebhookRow).where(WebhookRow.client_id == self._client_id)
+        columns = (WebhookRow.create_time, WebhookRow.webhook_id)
+        return paging.newest_first(self._session, query, columns, page_size, page_token)
 
     def attempts(
         self, webhook_id: str, page_size: int, page_token: str
     ) -> tuple[Sequence[AttemptRow], str]:
         """Its attempts, newest first, and the token of the next page. Raises like `page`."""
-        size = paging.size(page_size)
         row = self.get(webhook_id)
-        query = (
-            select(AttemptRow)
-            .where(AttemptRow.webhook_id == row.webhook_id)
-            .order_by(AttemptRow.attempt_id.desc())
-            .limit(size + 1)
-        )
-        if after := paging.position(page_token, int):
-            query = query.where(AttemptRow.attempt_id < after[0])
-        rows = self._session.scalars(query).all()
-        if len(rows) <= size:
-            return rows, ""
-        return rows[:size], paging.token(rows[size - 1].attempt_id)
+        query = select(AttemptRow).where(AttemptRow.webhook_id == row.webhook_id)
+        columns = (AttemptRow.attempt_id,)
+        return paging.newest_first(self._session, query, columns, page_size, page_token)
 
 
 def purge_attempts(session: Session, before: datetime) -> None:

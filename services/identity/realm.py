@@ -18,7 +18,7 @@ class RealmDirectory:
     """People of the realm, read with identity's own client (role ``view-users``)."""
 
     def __init__(self, realm: RealmSettings, client: ClientSettings) -> None:
-        server, _, name = realm.issuer.rpartition("/realms/")
+        server, name = realm.server_and_realm
         self._admin = KeycloakAdmin(
             server_url=server,
             realm_name=name,

@@ -101,19 +101,9 @@ class Inboxes:
         Raises:
             InvalidInput: the page token is none of ours.
         """
-        size = paging.size(page_size)
-        query = (
-            select(EntryRow)
-            .where(EntryRow.account_id == uuid.UUID(account_id))
-            .order_by(EntryRow.sequence.desc())
-            .limit(size + 1)
-        )
-        if after := paging.position(page_token, int):
-            query = query.where(EntryRow.sequence < after[0])
-        rows = self._session.scalars(query).all()
-        if len(rows) <= size:
-            return rows, ""
-        return rows[:size], paging.token(rows[size - 1].sequence)
+        query = select(EntryRow).where(EntryRow.account_id == uuid.UUID(account_id))
+        columns = (EntryRow.sequence,)
+        return paging.newest_first(self._session, query, columns, page_size, page_token)
 
     def last_sequences(self, account_ids: Iterable[str]) -> dict[str, int]:
         """How far the inboxes of these accounts have come."""
