@@ -41,8 +41,7 @@ class DocumentsService:
         self, requests: Iterator[documents_pb2.DepositDocumentRequest]
     ) -> documents_pb2.DepositDocumentResponse:
         announced = _announcement(next(requests, None))
-        chunks = _chunks(requests, end_required=not announced.size_bytes)
-        intake = Intake(announced, chunks, self.settings.max_bytes)
+        intake = Intake(announced, _chunks(requests), self.settings.max_bytes)
         row = DocumentRow(
             document_id=uuid.uuid4(),
             owner_id=uuid.UUID(self.call.authenticated.subject),
@@ -132,9 +131,7 @@ def _announcement(first: documents_pb2.DepositDocumentRequest | None) -> Announc
     )
 
 
-def _chunks(
-    requests: Iterator[documents_pb2.DepositDocumentRequest], *, end_required: bool
-) -> Iterator[bytes]:
+def _chunks(requests: Iterator[documents_pb2.DepositDocumentRequest]) -> Iterator[bytes]:
     for request in requests:
         if request.HasField("end"):
             return
@@ -142,5 +139,4 @@ def _chunks(
             raise InvalidInput.field("chunk", "REQUIRED", "must be every message after the first")
         yield request.chunk
     # grpc may end the requests of a call that is cancelled as if the caller had finished.
-    if end_required:
-        raise Conflict("The upload ended without its end.", reason="TRUNCATED")
+    raise Conflict("The upload ended without its end.", reason="TRUNCATED")
