@@ -101,5 +101,5 @@ class TelemetrySettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     otlp_endpoint: str = Field(default="", description="OTLP/HTTP base URL; empty: no traces")
-    trace_ratio: float = Field(default=0.1, ge=0, le=1, description="of traces that start here")
+    trace_ratio: float = Field(default=0.05, ge=0, le=1, description="of traces that start here")
     log_level: str = "INFO"

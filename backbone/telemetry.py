@@ -6,6 +6,7 @@ Spans and logs carry identifiers, never a token, a name, an address or anything 
 import logging
 import sys
 from contextlib import AbstractContextManager
+from random import getrandbits, random
 from typing import Any
 
 from opentelemetry import propagate, trace
@@ -14,14 +15,18 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import Attributes
 from pythonjsonlogger.json import JsonFormatter
 
 from backbone.settings import TelemetrySettings
 
 tracer = trace.get_tracer("backbone")
 _propagator = TraceContextTextMapPropagator()
+_ROOT = Context()
+# The share of the traces that begin with a request served here; `setup` sets it.
+_ratio = 1.0
 
 
 class _TraceIds(logging.Filter):
@@ -54,16 +59,36 @@ def setup(service: str, settings: TelemetrySettings) -> TracerProvider:
     for noisy in ("kafka", "urllib3", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
+    global _ratio
+    _ratio = settings.trace_ratio
     resource = Resource.create({"service.name": service, "service.namespace": "administration"})
-    provider = TracerProvider(
-        resource=resource, sampler=ParentBased(TraceIdRatioBased(settings.trace_ratio))
-    )
+    # `entry_span` keeps a share of the requests. What begins a trace by itself is rare: all of it.
+    provider = TracerProvider(resource=resource, sampler=ParentBased(ALWAYS_ON))
     if endpoint := settings.otlp_endpoint.rstrip("/"):
         exporter = OTLPSpanExporter(f"{endpoint}/v1/traces", timeout=5)
         provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
     trace.set_tracer_provider(provider)
     propagate.set_global_textmap(_propagator)
     return provider
+
+
+def entry_span(name: str, parent: Context | None, attributes: Attributes = None) -> trace.Span:
+    """The span of a request that is served, within `parent` (what its caller sent) or a new trace.
+
+    A request whose trace is not kept gets no span of its own, only the trace's identifiers: the
+    SDK takes longer to decide that it makes no span than the rest of a call takes.
+    """
+    if parent is None:
+        if random() >= _ratio:
+            ids = trace.SpanContext(getrandbits(128), getrandbits(64), is_remote=False)
+            return trace.NonRecordingSpan(ids)
+    else:
+        caller = trace.get_current_span(parent).get_span_context()
+        if caller.is_valid and not caller.trace_flags.sampled:
+            return trace.NonRecordingSpan(caller)
+    return tracer.start_span(
+        name, parent if parent is not None else _ROOT, trace.SpanKind.SERVER, attributes
+    )
 
 
 def client_span(name: str) -> AbstractContextManager[trace.Span]:

@@ -29,17 +29,23 @@ def validate(message: Message) -> None:
     Raises:
         InvalidInput: with every field at fault, by its path.
     """
-    violations: list[FieldViolation] = []
-    for check in _checks(message.DESCRIPTOR):
-        check(message, "", violations)
-    if violations:
-        first = violations[0]
-        raise InvalidInput(f"{first.field}: {first.description}", fields=violations)
+    validator(message.DESCRIPTOR)(message)
 
 
 @cache
-def _checks(descriptor: Descriptor) -> tuple[Check, ...]:
-    return tuple(_compile(descriptor, frozenset()))
+def validator(descriptor: Descriptor) -> Callable[[Message], None]:
+    """`validate` for one type of message."""
+    checks = tuple(_compile(descriptor, frozenset()))
+
+    def validate_message(message: Message) -> None:
+        violations: list[FieldViolation] = []
+        for check in checks:
+            check(message, "", violations)
+        if violations:
+            first = violations[0]
+            raise InvalidInput(f"{first.field}: {first.description}", fields=violations)
+
+    return validate_message
 
 
 def _compile(descriptor: Descriptor, above: frozenset[str]) -> Iterator[Check]:

@@ -41,7 +41,10 @@ def _answer(stack: Stack) -> None:
 def environment(stack: Stack, service: str, **changes: str) -> dict[str, str]:
     """The environment of a service of the stack, with the settings of a bench in it."""
     settings = {f"BACKBONE_{name.upper()}": value for name, value in changes.items()}
-    return {**os.environ, **stack["services"][service]["environment"], **settings}
+    environment = {**os.environ, **stack["services"][service]["environment"], **settings}
+    # The backbone sets this one for itself, in this process too: a peer has grpcio's default.
+    environment.pop("GRPC_EXPERIMENTS", None)
+    return environment
 
 
 def service_token(stack: Stack, client: str) -> str:

@@ -1,11 +1,11 @@
-"""The load generators: programs that are quicker than what they measure."""
+"""Programs that are quicker than what they stand around: load generators, a backend."""
 
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
-from deploy.local.paths import OPT
+from deploy.local.paths import OPT, ROOT
 
 GHZ = "github.com/bojand/ghz/cmd/ghz@v0.93.0"
 
@@ -22,13 +22,29 @@ def ghz() -> str:
     """
     program = OPT / "bin" / "ghz"
     if not program.exists():
-        if shutil.which("go") is None:
-            raise ToolMissing("ghz needs Go: apt-get install golang-go")
         print(f"installing {GHZ} …", flush=True)
         program.parent.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "GOBIN": str(program.parent)}
-        subprocess.run(("go", "install", GHZ), env=environment, check=True)
+        subprocess.run((_go(), "install", GHZ), env=environment, check=True)
     return str(program)
+
+
+def built(folder: str) -> str:
+    """The program of a Go module of this repository, built under ``.local/opt/bin``.
+
+    Raises:
+        ToolMissing: Go is not installed.
+    """
+    program = OPT / "bin" / Path(folder).name
+    subprocess.run((_go(), "build", "-o", program, "."), cwd=ROOT / folder, check=True)
+    return str(program)
+
+
+def _go() -> str:
+    program = shutil.which("go")
+    if program is None:
+        raise ToolMissing("Go is missing: apt-get install golang-go")
+    return program
 
 
 def wrk() -> str:

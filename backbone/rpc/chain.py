@@ -21,7 +21,7 @@ from backbone import contracts, errors, telemetry
 from backbone.errors import DomainError, Forbidden, Unauthenticated
 from backbone.rpc.call import Call
 from backbone.tokens import Caller, TokenVerifier
-from backbone.validation import validate
+from backbone.validation import validator
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class Chain:
         self.roles = frozenset(rule.roles)
         self.path = contracts.path(method)[1:]
         self.client_streaming = bool(method.client_streaming)
+        self.validate = validator(method.input_type)
         self.verifier = verifier
         self.stopping = stopping
         self.attributes = {"rpc.system.name": "grpc", "rpc.method": self.path}
@@ -77,6 +78,11 @@ class Chain:
             raise Forbidden(f"This needs one of the roles: {', '.join(sorted(self.roles))}.")
         return caller
 
+    def validated(self, requests: Iterator[Any]) -> Iterator[Any]:
+        for request in requests:
+            self.validate(request)
+            yield request
+
     def observe(self, code: str, seconds: float) -> None:
         (self._ok if code == "OK" else DURATION.labels(self.path, code)).observe(seconds)
 
@@ -101,11 +107,8 @@ class _Served:
                 authorization = value
             elif key == "traceparent":
                 parent = value
-        self.span = telemetry.tracer.start_span(
-            chain.path,
-            context=telemetry.parent(str(parent)) if parent else _ROOT,
-            kind=trace.SpanKind.SERVER,
-            attributes=chain.attributes,
+        self.span = telemetry.entry_span(
+            chain.path, telemetry.parent(str(parent)) if parent else None, chain.attributes
         )
         self.otel_token = otel.attach(trace.set_span_in_context(self.span, _ROOT))
         try:
@@ -116,8 +119,8 @@ class _Served:
             )
             call.enter()
             if chain.client_streaming:
-                return call, _validated(self.request)
-            validate(self.request)
+                return call, chain.validated(self.request)
+            chain.validate(self.request)
         except Exception as error:
             self._end(error)
             raise
@@ -136,8 +139,9 @@ class _Served:
         if code == "INTERNAL":
             log.error("%s failed", self.chain.path, exc_info=error)
             self.span.set_status(trace.StatusCode.ERROR)
-        self.span.set_attribute("rpc.response.status_code", code)
-        self.span.end()
+        if self.span.is_recording():
+            self.span.set_attribute("rpc.response.status_code", code)
+            self.span.end()
         otel.detach(self.otel_token)
         self.chain.observe(code, time.perf_counter() - self.started)
         if error is not None and not isinstance(error, GeneratorExit):
@@ -150,9 +154,3 @@ class _Served:
         # What breaks because the caller has left is no fault of the service.
         gone = isinstance(error, GeneratorExit) or not self.context.is_active()
         return "CANCELLED" if gone else "INTERNAL"
-
-
-def _validated(requests: Iterator[Any]) -> Iterator[Any]:
-    for request in requests:
-        validate(request)
-        yield request

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import requests
 
-from bench import child, load, stack
-from bench.gateway.backend import DOCUMENT
+from bench import child, load, stack, tools
+from bench.gateway.answers import DOCUMENT, SHARE, arguments
 from bench.ratios import Side, Spread, interleaved, ratio
 from bench.report import Row, Section
 from deploy.local import services
@@ -19,7 +19,8 @@ SECONDS = 2.0
 ROUNDS = 10
 TARGET = 1.2
 # Our side twice: with a span for each request, and with the share that is the default.
-RATIOS = {"gateway": "1.0", "gateway, 1 in 10 traced": "0.1"}
+DEFAULT = "gateway, 1 in 20 traced"
+RATIOS = {"gateway": "1.0", DEFAULT: "0.05"}
 PATH = f"/v1/documents/{DOCUMENT.document_id}"
 
 
@@ -29,9 +30,9 @@ def run(scratch: Path) -> Section:
     token = stack.citizen_token(running)
     share = json.dumps(
         {
-            "administration": "caf-martinique",
-            "purpose": "Demande d'aide au logement",
-            "expireTime": "2027-01-01T00:00:00Z",
+            "administration": SHARE.administration,
+            "purpose": SHARE.purpose,
+            "expireTime": SHARE.expire_time.ToJsonString(),
         }
     )
     routes = {
@@ -45,9 +46,8 @@ def run(scratch: Path) -> Section:
         children.enter_context(
             child.running("sink", child.python("bench.sink", port), os.environ, sink)
         )
-        environment = stack.environment(running, "identity", grpc_listen=backend)
-        command = child.python("bench.gateway.backend")
-        children.enter_context(child.running("backend", command, environment, backend))
+        command = (tools.built("bench/gateway/backend"), backend, *arguments())
+        children.enter_context(child.running("backend", command, os.environ, backend))
         for name, address in edges.items():
             ours = name in RATIOS
             environment = stack.environment(
@@ -93,14 +93,16 @@ def _section(figures: dict[str, dict[str, list[float]]]) -> Section:
     for name, sides in figures.items():
         for ours in RATIOS:
             spread = ratio(sides[ours], sides["FastAPI"])
-            met = spread.median >= TARGET
-            rows.append(Row(f"{name}: {ours} / FastAPI", spread, "×", f"≥ {TARGET}", met))
+            # As in the bench of the chain, the target is for the services' own default.
+            default = ours == DEFAULT
+            target, met = (f"≥ {TARGET}", spread.median >= TARGET) if default else ("—", None)
+            rows.append(Row(f"{name}: {ours} / FastAPI", spread, "×", target, met))
         rows += [Row(f"{name}: {side}", Spread.of(f), "req/s") for side, f in sides.items()]
     return Section(
         "The gateway, JSON to gRPC",
         f"wrk, one thread, {IN_FLIGHT} connections, {ROUNDS} rounds of {SECONDS:g} s. Each edge is"
-        " one uvicorn worker with uvloop and httptools,\nover the same `grpc.aio` backend in a"
-        " process of its own.",
+        " one uvicorn worker with uvloop and httptools,\nover the same backend, in Go so that"
+        " it takes little of the two cores, that answers every call with the same bytes.",
         rows,
         [
             "The gateway does all it does: route from the contract, unknown fields refused, spans"

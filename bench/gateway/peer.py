@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from backbone.settings import load
-from bench.gateway.backend import SERVICE
+from bench.gateway.answers import SERVICE
 from services.gateway.settings import GatewaySettings
 
 settings = load(GatewaySettings)

@@ -32,7 +32,7 @@ def run(scratch: Path) -> Section:
     with ExitStack() as made:
         made.enter_context(topic.made(kafka(running)))
         url = made.enter_context(schema.prepared(running))
-        environment = stack.environment(running, "identity", database_url=url, trace_ratio="0.1")
+        environment = stack.environment(running, "identity", database_url=url, trace_ratio="0.05")
         for number in range(ROUNDS):
             for name, measure in (
                 ("one process", _one), ("two processes", _two), ("peer", _peer),

@@ -8,9 +8,9 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from backbone import telemetry
 from services.gateway.exchange import Exchange
 
-_TRACER = trace.get_tracer("administration.gateway")
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
@@ -23,11 +23,7 @@ def start(exchange: Exchange, template: str) -> None:
         if state := exchange.headers.get(b"tracestate"):
             carrier["tracestate"] = state.decode("latin-1")
         parent = _PROPAGATOR.extract(carrier, Context())
-    exchange.span = span = _TRACER.start_span(
-        f"{exchange.method} {template}",
-        context=parent if parent is not None else Context(),
-        kind=trace.SpanKind.SERVER,
-    )
+    exchange.span = span = telemetry.entry_span(f"{exchange.method} {template}", parent)
     context = span.get_span_context()
     if context.is_valid:
         exchange.trace_id = f"{context.trace_id:032x}"

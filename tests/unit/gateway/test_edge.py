@@ -12,8 +12,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from backbone import telemetry
 from backbone.settings import ConfigurationError
-from services.gateway import tracing
 from services.gateway.application import security_headers
 from services.gateway.edge import Edge
 from services.gateway.service import GatewayService
@@ -108,7 +108,7 @@ def test_a_request_is_one_span_without_private_words(
     services.answers["GetMe"] = lambda *_: identity_pb2.GetMeResponse()
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "_TRACER", provider.get_tracer("test"))
+    monkeypatch.setattr(telemetry, "tracer", provider.get_tracer("test"))
 
     sent = f"00-{TRACE_ID}-b7ad6b7169203331-01"
     response = client.get("/v1/me", headers={"traceparent": sent, "Authorization": "Bearer xyz"})
