@@ -5,7 +5,8 @@ Spans and logs carry identifiers, never a token, a name, an address or anything 
 
 import logging
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from random import getrandbits, random
 from typing import Any
 
@@ -25,7 +26,7 @@ from backbone.settings import TelemetrySettings
 tracer = trace.get_tracer("backbone")
 _propagator = TraceContextTextMapPropagator()
 _ROOT = Context()
-# The share of the traces that begin with a request served here; `setup` sets it.
+# The share of the traces kept that begin with what is served here; `setup` sets it.
 _ratio = 1.0
 
 
@@ -72,30 +73,45 @@ def setup(service: str, settings: TelemetrySettings) -> TracerProvider:
     return provider
 
 
-def entry_span(name: str, parent: Context | None, attributes: Attributes = None) -> trace.Span:
-    """The span of a request that is served, within `parent` (what its caller sent) or a new trace.
+def entry_span(
+    name: str,
+    parent: Context | None,
+    kind: trace.SpanKind = trace.SpanKind.SERVER,
+    attributes: Attributes = None,
+) -> trace.Span:
+    """The span of a request or an event that is served, within `parent` (what its sender sent) or
+    a new trace. The caller ends it.
 
-    A request whose trace is not kept gets no span of its own, only the trace's identifiers: the
-    SDK takes longer to decide that it makes no span than the rest of a call takes.
+    Where the trace is not kept there is no span, only the trace's identifiers: the SDK takes
+    longer to decide that it makes none than the rest of a call takes.
     """
     if parent is None:
         if random() >= _ratio:
             ids = trace.SpanContext(getrandbits(128), getrandbits(64), is_remote=False)
             return trace.NonRecordingSpan(ids)
     else:
-        caller = trace.get_current_span(parent).get_span_context()
-        if caller.is_valid and not caller.trace_flags.sampled:
-            return trace.NonRecordingSpan(caller)
-    return tracer.start_span(
-        name, parent if parent is not None else _ROOT, trace.SpanKind.SERVER, attributes
-    )
+        sender = trace.get_current_span(parent).get_span_context()
+        if sender.is_valid and not sender.trace_flags.sampled:
+            return trace.NonRecordingSpan(sender)
+    return tracer.start_span(name, parent if parent is not None else _ROOT, kind, attributes)
+
+
+@contextmanager
+def entered(span: trace.Span) -> Iterator[trace.Span]:
+    """Makes a span the current one, and ends it. An error sets its status, never its text."""
+    with trace.use_span(
+        span, end_on_exit=True, record_exception=False, set_status_on_exception=False
+    ):
+        try:
+            yield span
+        except Exception:
+            span.set_status(trace.StatusCode.ERROR)
+            raise
 
 
 def client_span(name: str) -> AbstractContextManager[trace.Span]:
-    """A span around a call to another system. Errors set its status, never their text."""
-    return tracer.start_as_current_span(
-        name, kind=trace.SpanKind.CLIENT, record_exception=False, set_status_on_exception=False
-    )
+    """A span around a call to another system."""
+    return entered(tracer.start_span(name, kind=trace.SpanKind.CLIENT))
 
 
 def current_span_context() -> trace.SpanContext | None:

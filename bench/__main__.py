@@ -1,4 +1,4 @@
-"""``python -m bench [chain] [gateway] [latency] [relay]``; without a name all, and the page."""
+"""``python -m bench [NAME …]``; without a name all of them, and the page."""
 
 import sys
 import tempfile
@@ -11,12 +11,18 @@ from bench.chain import bench as chain
 from bench.child import ChildFailed
 from bench.gateway import bench as gateway
 from bench.latency import bench as latency
-from bench.latency import relay
+from bench.latency import consume, relay
 from bench.latency.bench import EventsLost
 from bench.load import LoadFailed
 from bench.tools import ToolMissing
 
-BENCHES = {"chain": chain.run, "gateway": gateway.run, "latency": latency.run, "relay": relay.run}
+BENCHES = {
+    "chain": chain.run,
+    "gateway": gateway.run,
+    "latency": latency.run,
+    "relay": relay.run,
+    "consume": consume.run,
+}
 
 
 @click.command(help=__doc__)

@@ -14,6 +14,7 @@ from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 from prometheus_client import Counter, Histogram
+from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
@@ -35,6 +36,14 @@ LATENCY = Histogram(
     "events_latency_seconds",
     "From the event's time to the end of its handler.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300),
+)
+
+# One parameter for all the ids: a statement that is compiled, and prepared, once.
+_ENTER = (
+    insert(inbox)
+    .from_select(["event_id"], select(func.unnest(bindparam("ids", type_=ARRAY(Uuid)))))
+    .on_conflict_do_nothing()
+    .returning(inbox.c.event_id)
 )
 
 Handler = Callable[[Received[Any]], None]
@@ -157,10 +166,7 @@ class Applier:
 
     def _enter(self, session: Session, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         """Writes the inbox; the ids that were not in it."""
-        if not ids:
-            return set()
-        statement = insert(inbox).on_conflict_do_nothing().returning(inbox.c.event_id)
-        return set(session.scalars(statement.values([{"event_id": item} for item in ids])))
+        return set(session.scalars(_ENTER, {"ids": list(ids)})) if ids else set()
 
     def _handle_once(self, received: Received[Any], fresh: set[uuid.UUID]) -> None:
         if received.id not in fresh:

@@ -37,14 +37,14 @@ class Subscribe(Entrypoint):  # type: ignore[misc]
         self.consumer.stop()
 
     def _handle(self, received: Received[Any]) -> None:
+        span = telemetry.entry_span(
+            f"process {received.type.rpartition('.')[2]}",
+            telemetry.parent(received.traceparent),
+            trace.SpanKind.CONSUMER,
+            {"messaging.system": "kafka", "messaging.message.id": str(received.id)},
+        )
         with (
-            telemetry.tracer.start_as_current_span(
-                f"process {received.type.rpartition('.')[2]}",
-                context=telemetry.parent(received.traceparent),
-                kind=trace.SpanKind.CONSUMER,
-                attributes={"messaging.system": "kafka", "messaging.message.id": str(received.id)},
-                record_exception=False,
-            ),
+            telemetry.entered(span),
             self.container.worker(self, {"event": received}) as method,
         ):
             method(received)

@@ -108,7 +108,9 @@ class _Served:
             elif key == "traceparent":
                 parent = value
         self.span = telemetry.entry_span(
-            chain.path, telemetry.parent(str(parent)) if parent else None, chain.attributes
+            chain.path,
+            telemetry.parent(str(parent)) if parent else None,
+            attributes=chain.attributes,
         )
         self.otel_token = otel.attach(trace.set_span_in_context(self.span, _ROOT))
         try:

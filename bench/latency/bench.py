@@ -4,7 +4,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,10 +15,13 @@ from bench.ratios import Spread, ratio
 from bench.report import Row, Section
 
 ROUNDS = 3
-TARGET = 25.0
+# Events a second, and the milliseconds aimed at, by percentile.
+RATES: Mapping[int, Mapping[int, float]] = {100: {50: 25.0}, 500: {50: 10.0, 99: 50.0}}
 # The publisher's start, its paced events, and the last of them on their way.
-PATIENCE_SECONDS = 60 + (pace.WARM_UP + pace.COUNT) / pace.RATE
+PATIENCE_SECONDS = 60 + pace.WARM_UP_SECONDS + pace.SECONDS
 Environment = Mapping[str, str]
+# The latencies of each round, by rate and side.
+Figures = dict[tuple[int, str], list[list[float]]]
 
 
 class EventsLost(Exception):
@@ -28,21 +31,20 @@ class EventsLost(Exception):
 def run(scratch: Path) -> Section:
     """The section of the report."""
     running = stack.running()
-    figures: dict[str, list[list[float]]] = {"one process": [], "two processes": [], "peer": []}
+    figures: Figures = {(rate, name): [] for rate in RATES for name in SIDES}
     with ExitStack() as made:
         made.enter_context(topic.made(kafka(running)))
         url = made.enter_context(schema.prepared(running))
         environment = stack.environment(running, "identity", database_url=url, trace_ratio="0.05")
         for number in range(ROUNDS):
-            for name, measure in (
-                ("one process", _one), ("two processes", _two), ("peer", _peer),
-            ):  # fmt: skip
-                directory = scratch / f"{name.replace(' ', '-')}-{number}"
+            for rate, name in figures:
+                directory = scratch / f"{name.replace(' ', '-')}-{rate}-{number}"
                 directory.mkdir()
-                measure(environment, directory)
-                figures[name].append(_latencies(directory))
-                median = statistics.median(figures[name][-1])
-                print(f"  round {number + 1}/{ROUNDS}: {name} {median:.1f} ms", flush=True)
+                SIDES[name](environment, directory, str(rate))
+                latencies = _latencies(directory)
+                figures[rate, name].append(latencies)
+                told = f"{name}, {rate}/s: {statistics.median(latencies):.1f} ms"
+                print(f"  round {number + 1}/{ROUNDS}: {told}", flush=True)
     return _section(figures)
 
 
@@ -54,33 +56,33 @@ def kafka(running: stack.Stack) -> KafkaSettings:
     )
 
 
-def _service(environment: Environment, role: str, directory: Path) -> ExitStack:
+def _service(environment: Environment, role: str, directory: Path, rate: str) -> ExitStack:
     own = {"BACKBONE_OPS_LISTEN": child.free_address()}
     made = ExitStack()
-    command = child.python("bench.latency.service", role, str(directory))
+    command = child.python("bench.latency.service", role, str(directory), rate)
     made.enter_context(
         child.running(role, command, {**environment, **own}, own["BACKBONE_OPS_LISTEN"])
     )
     return made
 
 
-def _one(environment: Environment, directory: Path) -> None:
-    with _service(environment, "both", directory):
+def _one(environment: Environment, directory: Path, rate: str) -> None:
+    with _service(environment, "both", directory, rate):
         _published(directory)
 
 
-def _two(environment: Environment, directory: Path) -> None:
+def _two(environment: Environment, directory: Path, rate: str) -> None:
     # The handler's process was there first, so its relay leads: the publisher's commits wake no
     # relay, which finds them by polling.
-    with _service(environment, "handle", directory):
+    with _service(environment, "handle", directory, rate):
         time.sleep(3)
-        with _service(environment, "publish", directory):
+        with _service(environment, "publish", directory, rate):
             _published(directory)
 
 
-def _peer(environment: Environment, directory: Path) -> None:
+def _peer(environment: Environment, directory: Path, rate: str) -> None:
     subprocess.run(
-        child.python("bench.latency.peer", str(directory)),
+        child.python("bench.latency.peer", str(directory), rate),
         env={**os.environ, **environment},
         timeout=PATIENCE_SECONDS,
         check=True,
@@ -106,21 +108,31 @@ def _latencies(directory: Path) -> list[float]:
     return [max(0.0, (handled[name] - moment) / 1e6) for name, moment in committed.items()]
 
 
-def _section(figures: dict[str, list[list[float]]]) -> Section:
+def _section(figures: Figures) -> Section:
     rows = []
-    medians = {name: [statistics.median(r) for r in rounds] for name, rounds in figures.items()}
-    for name in ("one process", "two processes"):
-        median = Spread.of(medians[name])
-        met = median.median <= TARGET
-        rows.append(Row(f"{name}, p50", median, "ms", f"≤ {TARGET:g} ms", met))
-        rows += [_percentile(name, figures[name], p) for p in (95, 99)]
-        rows.append(Row(f"{name} / bare kafka-python, p50", ratio(medians[name], medians["peer"])))
-    rows.append(Row("bare kafka-python, p50", Spread.of(medians["peer"]), "ms"))
-    rows += [_percentile("bare kafka-python", figures["peer"], p) for p in (95, 99)]
+    for (rate, name), rounds in figures.items():
+        for percent in (50, 95, 99):
+            spread = Spread.of([_percentile(figure, percent) for figure in rounds])
+            target = None if name == PEER else RATES[rate].get(percent)
+            rows.append(
+                Row(
+                    f"{name}, {rate}/s, p{percent}", spread, "ms",
+                    f"≤ {target:g} ms" if target else "—",
+                    spread.median <= target if target else None,
+                )
+            )  # fmt: skip
+    rows += [
+        Row(
+            f"{name} / {PEER}, {rate}/s, p50",
+            ratio(*(_medians(figures, rate, n) for n in (name, PEER))),
+        )
+        for rate, name in figures
+        if name != PEER
+    ]
     return Section(
-        f"From commit to handler, {pace.RATE} events a second",
-        f"{ROUNDS} rounds of {pace.COUNT} events after {pace.WARM_UP} that are not counted. From"
-        " the return of `transaction()` to the first line\nof the `@subscribe` method: outbox,"
+        f"From commit to handler, {' and '.join(map(str, RATES))} events a second",
+        f"{ROUNDS} rounds of {pace.SECONDS} s after {pace.WARM_UP_SECONDS} s that are not counted."
+        " From the return of `transaction()` to the first line\nof the `@subscribe` method: outbox,"
         " relay, Kafka (`acks=all`), consumer, inbox row. The peer:\n`producer.send` to"
         " `consumer.poll`.",
         rows,
@@ -136,6 +148,15 @@ def _section(figures: dict[str, list[list[float]]]) -> Section:
     )
 
 
-def _percentile(name: str, rounds: list[list[float]], percent: int) -> Row:
-    cut = [statistics.quantiles(figures, n=100)[percent - 1] for figures in rounds]
-    return Row(f"{name}, p{percent}", Spread.of(cut), "ms")
+def _medians(figures: Figures, rate: int, name: str) -> list[float]:
+    return [_percentile(figure, 50) for figure in figures[rate, name]]
+
+
+def _percentile(figure: list[float], percent: int) -> float:
+    return statistics.quantiles(figure, n=100)[percent - 1]
+
+
+PEER = "bare kafka-python"
+SIDES: Mapping[str, Callable[[Environment, Path, str], None]] = {
+    "one process": _one, "two processes": _two, PEER: _peer,
+}  # fmt: skip

@@ -1,6 +1,6 @@
 """The peer: kafka-python's producer and consumer alone, in one process, at the same rate.
 
-``python -m bench.latency.peer DIRECTORY``. As durable as ours: idempotent, ``acks=all``.
+``python -m bench.latency.peer DIRECTORY RATE``. As durable as ours: idempotent, ``acks=all``.
 """
 
 import sys
@@ -17,7 +17,7 @@ from bench.latency import pace
 from bench.latency.topic import NAME
 
 
-def main(directory: Path) -> None:
+def main(directory: Path, rate: int) -> None:
     """Sends and receives, then leaves the moments."""
     options = topics.client_options(load(KafkaSettings))
     producer = KafkaProducer(**options, acks="all", enable_idempotence=True)
@@ -42,7 +42,9 @@ def main(directory: Path) -> None:
     thread.start()
     body = b"x" * 120
     sent = pace.paced(
-        lambda name: producer.send(NAME, key=name.encode(), value=body), lambda: str(uuid.uuid4())
+        rate,
+        lambda name: producer.send(NAME, key=name.encode(), value=body),
+        lambda: str(uuid.uuid4()),
     )
     producer.flush(10)
     time.sleep(1)
@@ -55,4 +57,4 @@ def main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -8,11 +8,22 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 from sqlalchemy import create_engine
+from sqlalchemy.orm import Mapped, mapped_column
 
+from backbone.database import Base
 from backbone.events import tables
 from bench.stack import Stack
 
 NAME = "bench"
+
+
+class EffectRow(Base):
+    """What the handler of an event leaves."""
+
+    __tablename__ = "effects"
+
+    position: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str]
 
 
 @contextmanager
@@ -35,6 +46,7 @@ def prepared(stack: Stack) -> Iterator[str]:
         with engine.begin() as connection_:
             tables.create(connection_)
             tables.create_parked(connection_)
+            Base.metadata.tables[EffectRow.__tablename__].create(connection_)
         engine.dispose()
         yield url
     finally:

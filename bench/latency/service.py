@@ -1,8 +1,10 @@
 """Publishes at a steady rate, or tells when its handler was entered, or both.
 
-``python -m bench.latency.service {publish,handle,both} DIRECTORY``: moments are left there.
+``python -m bench.latency.service {publish,handle,both} DIRECTORY RATE``: moments are left there.
+``count DIRECTORY WINDOWS``: leaves the moment at which each window of events was handled.
 """
 
+import json
 import sys
 import time
 import uuid
@@ -14,10 +16,12 @@ from backbone.database import Database, Transactions
 from backbone.events import Events, Publisher, Received, subscribe
 from backbone.loops import loop
 from backbone.runner import run
-from bench.latency import pace
+from bench.latency import consume, pace
+from bench.latency.schema import EffectRow
 
 handled: pace.Times = {}
-directory = Path(sys.argv[-1])
+directory = Path(sys.argv[2])
+moments: list[float] = []
 
 
 class Publishing:
@@ -30,7 +34,7 @@ class Publishing:
 
     @loop(every=3600)
     def publish(self) -> bool:
-        times = pace.paced(self._publish, lambda: str(uuid.uuid4()))
+        times = pace.paced(int(sys.argv[3]), self._publish, lambda: str(uuid.uuid4()))
         pace.save(times, directory / "committed.json")
         return False
 
@@ -56,6 +60,31 @@ class Both(Publishing, Handling):
     name = "bench"
 
 
+class Counting:
+    """Each event leaves a row of its own."""
+
+    name = "bench"
+
+    db: Transactions = Database()
+    events: Publisher = Events()
+    seen = 0
+
+    @subscribe(EmailAccepted)
+    def on_email_accepted(self, event: Received[EmailAccepted]) -> None:
+        with self.db.transaction() as session:
+            session.add(EffectRow(key=event.subject))
+        Counting.seen += 1
+        if Counting.seen % consume.WINDOW == 0:
+            moments.append(time.monotonic())
+            (directory / "warm").touch()
+            if len(moments) == int(sys.argv[3]):
+                draft = directory / "windows.new"
+                draft.write_text(json.dumps(moments))
+                draft.replace(directory / "windows.json")
+
+
+ROLES = {"publish": Publishing, "handle": Handling, "both": Both, "count": Counting}
+
 if __name__ == "__main__":
-    run({"publish": Publishing, "handle": Handling, "both": Both}[sys.argv[1]])
+    run(ROLES[sys.argv[1]])
     pace.save(handled, directory / "handled.json")

@@ -60,12 +60,9 @@ class Caller:
     def tell(self, delivery: Delivery) -> Outcome:
         """Calls the endpoint once, within the time that a call may take."""
         began = time.perf_counter()
-        with telemetry.tracer.start_as_current_span(
-            "call webhook",
-            context=telemetry.parent(delivery.event.attributes.get("traceparent")),
-            kind=trace.SpanKind.CLIENT,
-            record_exception=False,
-        ) as span:
+        parent = telemetry.parent(delivery.event.attributes.get("traceparent"))
+        span = telemetry.entry_span("call webhook", parent, trace.SpanKind.CLIENT)
+        with telemetry.entered(span):
             outcome = self._call(delivery)
             span.set_attribute("http.response.status_code", outcome.status)
         label = "delivered" if outcome.delivered else "failed"

@@ -64,12 +64,9 @@ class NotificationsService:
             delivery = Deliveries(session).claim()
             if delivery is None:
                 return False
-            with telemetry.tracer.start_as_current_span(
-                "send e-mail",
-                context=telemetry.parent(delivery.traceparent),
-                kind=trace.SpanKind.INTERNAL,
-                record_exception=False,
-            ):
+            parent = telemetry.parent(delivery.traceparent)
+            span = telemetry.entry_span("send e-mail", parent, trace.SpanKind.INTERNAL)
+            with telemetry.entered(span):
                 self._send(delivery)
         return True
 

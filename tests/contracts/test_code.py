@@ -16,7 +16,7 @@ from backbone.events.subscribe import Subscribe
 from backbone.settings import PREFIX
 
 ROOT = Path(__file__).resolve().parents[2]
-SPAN_MAKERS = {"start_span", "start_as_current_span", "client_span"}
+SPAN_MAKERS = {"start_span", "entry_span", "client_span"}
 
 
 def sources() -> list[Path]:
