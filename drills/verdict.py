@@ -39,6 +39,19 @@ class Verdict:
         clean = not any(faults)
         return clean and self.faults > 0 and self.acknowledged > 0
 
+    def told(self) -> str:
+        """The verdict for people, in a few lines."""
+        figures = ", ".join(f"{name} {value}" for name, value in self.figures.items())
+        return (
+            f"{self.drill} (seed {self.seed}): {'passed' if self.passed else 'FAILED'}\n"
+            f"  {self.faults} faults, {self.acknowledged}/{self.attempted} acknowledged;"
+            f" lost {len(self.lost)}, phantom {len(self.phantom)}, duplicate {len(self.duplicate)},"
+            f" corrupt {len(self.corrupt)}, inversions {len(self.inversions)};"
+            f" duplicates on the wire {self.wire_duplicates}\n"
+            f"  {figures}\n"
+            f"  not shown: {self.limits}"
+        )
+
     def save(self, folder: Path) -> Path:
         """Writes the verdict as JSON; returns its path."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
+from typing import Any, Self
 
 from sqlalchemy import event, insert, text
 from sqlalchemy.orm import Session
@@ -49,7 +50,9 @@ class Load:
 
 
 class Writers:
-    """Threads that write until `stop`, or until so many facts are committed."""
+    """Threads that write while the block does that they are the context of, or until so many facts
+    are committed.
+    """
 
     def __init__(self, scratch: Scratch, seed: int, load: Load, facts: int | None = None) -> None:
         self._scratch, self._seed, self._load = scratch, seed, load
@@ -63,6 +66,9 @@ class Writers:
         # Facts that a transaction tried to state, those of transactions that were rolled back, and
         # those whose commit returned.
         self.attempted = self.rolled_back = self.acknowledged = 0
+        # Transactions that committed after another one which had later places in the outbox.
+        self.overtaken = 0
+        self._tickets, self._newest = count(), -1
         self._keys = [f"key-{number:05}" for number in range(load.keys)]
         with scratch.engine.begin() as connection:
             connection.execute(
@@ -74,11 +80,12 @@ class Writers:
             for number in range(load.writers)
         ]
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Ends after the transactions at hand.
 
         Raises:
@@ -158,8 +165,19 @@ class Writers:
                 self._state(session, key=key, number=taken[key], fails=fails, mark=mark)
             if taken:
                 session.execute(_LAST, [{"key": key, "last": last} for key, last in taken.items()])
-            # After the publisher's own listener: the places in the outbox are taken by then.
-            event.listen(session, "before_commit", lambda _: _end(hold))
+            tickets: list[int] = []
+
+            def end(_: Session) -> None:
+                # After the publisher's own listener: the places in the outbox are taken by now.
+                if hold is None:
+                    raise RolledBack
+                tickets.append(next(self._tickets))
+                time.sleep(hold)
+
+            event.listen(session, "before_commit", end)
+        with self._lock:
+            self.overtaken += tickets[0] < self._newest
+            self._newest = max(self._newest, tickets[0])
 
     def _state(self, session: Session, **fact: Any) -> None:
         session.execute(_FACT, fact)
@@ -171,9 +189,3 @@ class Writers:
         attributes = envelope.attributes(message, SOURCE, SCHEMAS) | {"mark": fact["mark"]}
         row = {"topic": self._scratch.topic, "key": fact["key"], "attributes": attributes}
         session.execute(insert(outbox), [{**row, "data": b"{"}])
-
-
-def _end(hold: float | None) -> None:
-    if hold is None:
-        raise RolledBack
-    time.sleep(hold)
