@@ -8,7 +8,15 @@ import click
 
 from deploy.local import Stack, load
 from deploy.local.paths import LOCAL
-from drills import kill_services, late_commits, poison, rebalance, relay_race
+from drills import (
+    freeze_broker,
+    kill_broker,
+    kill_services,
+    late_commits,
+    poison,
+    rebalance,
+    relay_race,
+)
 from drills.verdict import Verdict
 
 SEED = 972
@@ -19,6 +27,8 @@ DRILLS: dict[str, Callable[[Stack, int, float], Verdict]] = {
     "late-commits": late_commits.run,
     "poison": poison.run,
     "rebalance": rebalance.run,
+    "kill-broker": kill_broker.run,
+    "freeze-broker": freeze_broker.run,
 }
 
 

@@ -45,6 +45,10 @@ class Part:
     def running(self) -> bool:
         return bool(self._process.is_alive())
 
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
+
     def kill(self) -> None:
         """``kill -9``: it does nothing any more once this returns."""
         self._process.kill()
