@@ -1,30 +1,57 @@
-"""``python -m drills [--seed N] [--rounds N]``: exits 1 unless every verdict is clean."""
+"""``python -m drills [NAMES] [--seed N] [--scale X]``: exits 1 unless every verdict is clean."""
 
 import sys
+import time
+from collections.abc import Callable
 
 import click
 
+from deploy.local import Stack, load
 from deploy.local.paths import LOCAL
-from drills import kill_services
+from drills import (
+    freeze_broker,
+    kill_broker,
+    kill_services,
+    late_commits,
+    poison,
+    rebalance,
+    relay_race,
+)
+from drills.verdict import Verdict
 
 SEED = 972
 
+DRILLS: dict[str, Callable[[Stack, int, float], Verdict]] = {
+    "kill-services": kill_services.run,
+    "relay-race": relay_race.run,
+    "late-commits": late_commits.run,
+    "poison": poison.run,
+    "rebalance": rebalance.run,
+    "kill-broker": kill_broker.run,
+    "freeze-broker": freeze_broker.run,
+}
+
 
 @click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(DRILLS)))
 @click.option("--seed", default=SEED, show_default=True)
-@click.option("--rounds", default=30, show_default=True, help="Faults to inject.")
-def main(seed: int, rounds: int) -> None:
-    """Inject faults into the running stack and judge what is left."""
-    verdict = kill_services.run(seed, rounds)
-    path = verdict.save(LOCAL / "drills")
-    click.echo(
-        f"{verdict.drill} (seed {seed}): {verdict.faults} faults,"
-        f" {verdict.acknowledged}/{verdict.attempted} acknowledged; lost {len(verdict.lost)},"
-        f" phantom {len(verdict.phantom)}, duplicate {len(verdict.duplicate)},"
-        f" corrupt {len(verdict.corrupt)}; {verdict.limits}"
-    )
-    click.echo(f"verdict: {'passed' if verdict.passed else 'FAILED'} ({path})")
-    sys.exit(0 if verdict.passed else 1)
+@click.option(
+    "--scale",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 10, min_open=True),
+    help="Share of the faults and events of the full form.",
+)
+def main(names: tuple[str, ...], seed: int, scale: float) -> None:
+    """Inject faults into the running stack and judge what is left: every drill, or those named."""
+    passed = True
+    for name in names or DRILLS:
+        begun = time.monotonic()
+        verdict = DRILLS[name](load(), seed, scale)
+        path = verdict.save(LOCAL / "drills")
+        click.echo(f"{verdict.told()} ({time.monotonic() - begun:.0f} s, {path})")
+        passed = passed and verdict.passed
+    sys.exit(0 if passed else 1)
 
 
 if __name__ == "__main__":

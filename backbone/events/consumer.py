@@ -5,14 +5,14 @@ once.
 """
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from google.protobuf.message import Message
 from kafka import KafkaConsumer, TopicPartition
-from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, RetriableError
 from kafka.structs import OffsetAndMetadata
 from nameko.extensions import SharedExtension
 
@@ -27,12 +27,16 @@ log = logging.getLogger(__name__)
 BATCH = 500
 POLL_SECONDS = 0.2
 SILENCE_SECONDS = 5.0
-# A rebalance may hold the answer back for as long as a member that died is waited for.
 SESSION_SECONDS = 10.0
+# A rebalance may hold the answer back for as long as a member that died is waited for.
 ANSWER_SECONDS = 2 * SESSION_SECONDS
-COMMIT_SECONDS = 30.0
+PROMPT_SECONDS = 2.0
+CONNECT_SECONDS = 10.0
+COMMIT_SECONDS = 5.0
 PARKED_SECONDS = 0.2
 RETRY_SECONDS = (0.1, 2.0)
+
+Offsets = dict[TopicPartition, OffsetAndMetadata]
 
 
 class EventConsumer(SharedExtension):  # type: ignore[misc]
@@ -93,19 +97,28 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
                         work()
                         backoff.reset()
                     except (KafkaError, *OUTAGES) as error:
-                        self.trouble = f"events cannot be consumed ({type(error).__name__})"
-                        log.warning("%s; again in %.1f s", self.trouble, backoff.seconds)
+                        self._tell(error)
                         backoff.wait(self._stopping)
             finally:
                 quiet.set()
 
         self.container.spawn_managed_thread(run, identifier=name)
 
+    def _tell(self, error: Exception) -> None:
+        before, self.trouble = self.trouble, f"events cannot be consumed ({type(error).__name__})"
+        if self.trouble != before:
+            log.warning(self.trouble)
+
     def _retry_parked(self) -> None:
         if not self._applier.retry_parked():
             self._stopping.wait(PARKED_SECONDS)
 
     def _consume(self) -> None:
+        """Polls until the service stops, or this consumer is deaf.
+
+        It is kept while Kafka is away: it goes on in its place in the group when Kafka is back,
+        where a new one would wait until the session of this one has ended.
+        """
         consumer = KafkaConsumer(
             *sorted(self._topics),
             **topics.client_options(load(KafkaSettings)),
@@ -118,41 +131,71 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
             session_timeout_ms=int(SESSION_SECONDS * 1000),
             # A topic created after the service has started is seen within this time.
             metadata_max_age_ms=30_000,
+            bootstrap_timeout_ms=int(CONNECT_SECONDS * 1000),
         )
+        applied: Offsets = {}
+        pause = Backoff(*RETRY_SECONDS)
         try:
-            self._ask(consumer)
-            last = time.monotonic()
+            heard = -math.inf
             while not self._stopping.is_set():
-                polled = consumer.poll(timeout_ms=int(POLL_SECONDS * 1000))
+                if time.monotonic() - heard > SILENCE_SECONDS:
+                    if self._deaf(consumer):
+                        return
+                    heard = time.monotonic()
+                try:
+                    polled = consumer.poll(timeout_ms=int(POLL_SECONDS * 1000))
+                except RetriableError as error:
+                    self._tell(error)
+                    pause.wait(self._stopping)
+                    continue
+                pause.reset()
                 for partition, records in polled.items():
-                    self._deliver(consumer, partition, records)
+                    self._applier.apply(records)
+                    last = records[-1]
+                    applied[partition] = OffsetAndMetadata(last.offset + 1, "", last.leader_epoch)
                 if polled:
-                    last = time.monotonic()
-                elif time.monotonic() - last > SILENCE_SECONDS:
-                    self._ask(consumer)
-                    last = time.monotonic()
+                    heard = time.monotonic()
+                applied = self._commit(consumer, applied)
         finally:
-            consumer.close(autocommit=False)
+            consumer.close(autocommit=False, timeout_ms=int(COMMIT_SECONDS * 1000))
 
-    def _ask(self, consumer: KafkaConsumer) -> None:
-        """Whether silence means that there is nothing to read.
+    def _deaf(self, consumer: KafkaConsumer) -> bool:
+        """Whether silence means that this consumer will never hear anything.
 
         A consumer that starts while the broker does can wait for ever for its coordinator, and
-        `poll` tells of nothing (seen with kafka-python 3.0.12).
-
-        Raises:
-            KafkaTimeoutError: the group's coordinator is not reached; a new consumer will.
+        `poll` tells of nothing (seen with kafka-python 3.0.12): Kafka answers another client then.
         """
-        somewhere = TopicPartition(min(self._topics), 0)
-        consumer.committed(somewhere, timeout_ms=int(ANSWER_SECONDS * 1000))
-        self.trouble = None
-
-    def _deliver(
-        self, consumer: KafkaConsumer, partition: TopicPartition, records: Sequence[ConsumerRecord]
-    ) -> None:
-        self._applier.apply(records)
-        last = records[-1]
-        consumer.commit(
-            {partition: OffsetAndMetadata(last.offset + 1, "", last.leader_epoch)},
-            timeout_ms=int(COMMIT_SECONDS * 1000),
+        settings = load(KafkaSettings)
+        return (
+            not self._answered(consumer, PROMPT_SECONDS)
+            and topics.answers(settings)
+            and not self._answered(consumer, ANSWER_SECONDS)
+            and topics.answers(settings)
         )
+
+    def _answered(self, consumer: KafkaConsumer, seconds: float) -> bool:
+        """Whether the group's coordinator answers this consumer."""
+        somewhere = TopicPartition(min(self._topics), 0)
+        try:
+            consumer.committed(somewhere, timeout_ms=int(seconds * 1000))
+        except RetriableError as error:
+            self._tell(error)
+            return False
+        self.trouble = None
+        return True
+
+    def _commit(self, consumer: KafkaConsumer, applied: Offsets) -> Offsets:
+        """Tells Kafka what is applied; what it could not be told, for the next time."""
+        mine = consumer.assignment()
+        applied = {partition: at for partition, at in applied.items() if partition in mine}
+        if not applied:
+            return applied
+        try:
+            consumer.commit(applied, timeout_ms=int(COMMIT_SECONDS * 1000))
+        except KafkaError as error:
+            # The events are applied, and the inbox knows them should they come again. What lasts,
+            # `poll` tells.
+            self._tell(error)
+            return applied
+        self.trouble = None
+        return {}

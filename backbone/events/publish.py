@@ -5,7 +5,7 @@ from typing import Any
 from google.protobuf.message import Message
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
-from sqlalchemy import event, insert
+from sqlalchemy import event, insert, text
 from sqlalchemy.orm import Session
 
 from backbone.database import DatabasePool, after_commit, current_session
@@ -15,6 +15,14 @@ from backbone.events.tables import outbox
 from backbone.settings import EventSettings, KafkaSettings, load
 
 _PENDING = "backbone.events.pending"
+
+# The locks that the outbox's trigger takes, all at once and in the order of their numbers: keys
+# share them, so two transactions in the order of their keys could wait for each other.
+_LOCKS = text("""
+    SELECT pg_advisory_xact_lock(hashtext(current_schema()), number)
+    FROM (SELECT DISTINCT hashtext(key) & 1023 AS number
+          FROM unnest(CAST(:keys AS text[])) AS key ORDER BY number) AS locks
+""")
 
 
 class Publisher:
@@ -46,11 +54,13 @@ class Publisher:
 
 @event.listens_for(Session, "before_commit")
 def _insert(session: Session) -> None:
-    # Last in the transaction, so that the locks of the keys are held as briefly as can be; in the
-    # order of the keys, so that two transactions cannot wait for each other.
+    # Last in the transaction, so that the locks of the keys are held as briefly as can be.
     pending: list[dict[str, Any]] = session.info.pop(_PENDING, [])
+    keys = {row["key"] for row in pending}
+    if len(keys) > 1:
+        session.execute(_LOCKS, {"keys": list(keys)})
     if pending:
-        session.execute(insert(outbox), sorted(pending, key=lambda row: str(row["key"])))
+        session.execute(insert(outbox), pending)
 
 
 class Events(DependencyProvider):  # type: ignore[misc]

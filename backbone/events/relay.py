@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from opentelemetry import trace
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection, Engine, delete, func, select, text
@@ -32,7 +32,9 @@ POLL_SECONDS = (0.005, 0.2)
 # Slowly: events that come steadily, each a few polls after the last, are all found by quick ones.
 POLL_GROWTH = 1.2
 ELECTION_SECONDS = 0.5
-RETRY_SECONDS = (0.2, 5.0)
+RETRY_SECONDS = (0.2, 2.0)
+# An outage that lasts longer ends a leadership: what was sent and not acknowledged is sent again.
+FLUSH_SECONDS = 30.0
 
 PUBLISHED = Counter("outbox_published_total", "Events that Kafka acknowledged.")
 OLDEST = Gauge("outbox_oldest_seconds", "Age of the oldest event that Kafka has not acknowledged.")
@@ -94,7 +96,10 @@ class Relay:
             acks="all",
             enable_idempotence=True,
             batch_size=256 * 1024,
-            delivery_timeout_ms=30_000,
+            # Longer than a flush: no batch is given up while a later one of its partition, which
+            # may hold later events of its keys, is still sent.
+            delivery_timeout_ms=4 * int(FLUSH_SECONDS * 1000),
+            bootstrap_timeout_ms=10_000,
             request_timeout_ms=10_000,
             max_block_ms=10_000,
         )
@@ -110,7 +115,7 @@ class Relay:
                     self._wake.wait(pause)
                     pause = min(pause * POLL_GROWTH, POLL_SECONDS[1])
         finally:
-            producer.close(timeout=1)
+            _abandon(producer)
 
     def _relay_batch(self, connection: Connection, producer: KafkaProducer) -> int:
         rows = connection.execute(select(outbox).order_by(outbox.c.position).limit(BATCH)).all()
@@ -128,7 +133,7 @@ class Relay:
             )
             for row in rows
         ]
-        producer.flush(timeout=30)
+        producer.flush(timeout=FLUSH_SECONDS)
         acknowledged = [
             row.position
             for row, future in zip(rows, futures, strict=True)
@@ -142,6 +147,16 @@ class Relay:
             # The first failure ends this leadership: a new producer starts from what is left.
             future.get(timeout=0)
         return len(rows)
+
+
+def _abandon(producer: KafkaProducer) -> None:
+    """Closes a producer with all that it could not send: whoever leads next sends it again."""
+    try:
+        producer.close(timeout=1)
+    except KafkaTimeoutError:
+        # kafka-python 3.0.12 does not close what it cannot flush: in an outage, each leadership
+        # would leave a thread behind, which sends all it holds once Kafka is back.
+        producer._sender.force_close()
 
 
 def _span(row: Any) -> trace.Span:

@@ -18,6 +18,7 @@ from kafka.admin import (
     ResourcePattern,
     ResourceType,
 )
+from kafka.errors import KafkaError
 
 from backbone import contracts
 from backbone.contracts import Descriptor
@@ -64,8 +65,21 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         "sasl_mechanism": "SCRAM-SHA-512",
         "sasl_plain_username": settings.username,
         "sasl_plain_password": settings.password.get_secret_value(),
+        # kafka-python's 30 s would leave a client asleep for long after a broker has come back.
+        "reconnect_backoff_max_ms": 1000,
         **({"ssl_cafile": str(settings.cafile)} if settings.cafile else {}),
     }
+
+
+def answers(settings: KafkaSettings, seconds: float = 2.0) -> bool:
+    """Whether a client that asks now is answered."""
+    try:
+        KafkaAdminClient(
+            **client_options(settings), bootstrap_timeout_ms=int(seconds * 1000)
+        ).close()
+    except KafkaError:
+        return False
+    return True
 
 
 def apply(settings: KafkaSettings) -> Iterator[str]:

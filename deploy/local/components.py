@@ -85,6 +85,7 @@ def components(site: Site) -> list[Component]:
             command=kafka.command(site),
             healthy=partial(kafka.healthy, site),
             ports=("kafka", "kafka_partners", "kafka_controller"),
+            patience=180,  # after it was killed, it reads its logs again
         ),
         Component(
             name="migrations",

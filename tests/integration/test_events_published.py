@@ -184,6 +184,41 @@ def test_facts_of_a_key_are_published_in_the_order_of_their_commits(
         assert numbers(records, one) == list(range(1, totals[one] + 1)), f"seed {seed}"
 
 
+def test_transactions_on_several_keys_never_wait_for_each_other(scratch: Scratch) -> None:
+    # Keys share locks: here in the opposite order of their names.
+    lock = "hashtext(key) & 1023"
+    query = text(f"SELECT key, {lock} FROM generate_series(1, 40000) AS n, concat('k', n) AS key")
+    with scratch.engine.connect() as connection:
+        of: dict[int, list[str]] = {}
+        for name, number in connection.execute(query):
+            of.setdefault(number, []).append(name)
+    low, middle, high = (sorted(of[number]) for number in sorted(of)[:3])
+    between = middle[len(middle) // 2]
+    one = (low[0], between, high[-1])
+    other = (high[0], between, low[-1])
+    assert sorted(one) == list(one)
+    assert sorted(other) == list(other)
+
+    def publish(keys: tuple[str, ...]) -> None:
+        with scratch.transactions.transaction():
+            for name in keys:
+                scratch.publisher.publish(fact(name))
+
+    held = text("SELECT pg_advisory_xact_lock(hashtext(:schema), hashtext(:key) & 1023)")
+    waiting = text(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        " AND classid = (hashtext(:schema)::bigint & 4294967295)::oid"
+    )
+    with scratch.engine.connect() as blocker, ThreadPoolExecutor(2) as pool:
+        blocker.execute(held, {"schema": scratch.schema, "key": between})
+        both = [pool.submit(publish, keys) for keys in (one, other)]
+        eventually(lambda: blocker.scalar(waiting, {"schema": scratch.schema}) == 2)
+        blocker.rollback()
+        for published in both:
+            published.result(20)
+    assert scratch.waiting() == 6
+
+
 def leader(scratch: Scratch) -> str:
     """The application that holds the relay's lock in this schema."""
     query = text(
