@@ -6,10 +6,14 @@ import sys
 import click
 
 from backbone.contracts import ContractError
-from backbone.settings import ConfigurationError, KafkaSettings, load
+from backbone.settings import ConfigurationError
 
 # Groups in modules of their own, imported when they are called: a service loads none of them.
-GROUPS = {"events": "backbone.events.cli", "partner": "backbone.partners.cli"}
+GROUPS = {
+    "events": "backbone.events.cli",
+    "partner": "backbone.partners.cli",
+    "topics": "backbone.events.topics_cli",
+}
 
 
 class LazyGroup(click.Group):
@@ -49,34 +53,6 @@ def migrate(name: str) -> None:
 
     migrations.upgrade(name)
     click.echo(f"{name}: the schema is up to date")
-
-
-@cli.group()
-def topics() -> None:
-    """Kafka's topics, as the contracts derive them."""
-
-
-@topics.command()
-def apply() -> None:
-    """Create the topics that are missing."""
-    from backbone.events import topics as topics_
-
-    count = 0
-    for name in topics_.apply(load(KafkaSettings)):
-        click.echo(f"created {name}")
-        count += 1
-    click.echo(f"topics: {count} created, {len(topics_.all_topics())} in all")
-
-
-@topics.command()
-@click.argument("client_id")
-@click.argument("topic")
-def grant(client_id: str, topic: str) -> None:
-    """Let the partner CLIENT_ID read the public TOPIC."""
-    from backbone.events import topics as topics_
-
-    topics_.grant(load(KafkaSettings), client_id, topic)
-    click.echo(f"{client_id} may read {topic}, with groups named {client_id}.…")
 
 
 def main() -> None:

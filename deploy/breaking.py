@@ -3,7 +3,8 @@
 Compares `protos/` with the contracts of the last release, which are kept beside this file as an
 image (`buf build`): a shallow clone without a network can be checked. What `buf breaking` cannot
 see, an event that leaves its topic or changes its key, is compared here. Each break of an event
-names the topics that carry it and, with `--kafka`, the partners that may read them.
+names the topics that carry it and, with `--kafka`, the partners that may read them: over HTTP
+(feeds, webhooks) as well, since exchange has no grants but Kafka's ACLs.
 """
 
 import contextlib

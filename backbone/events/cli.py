@@ -49,7 +49,7 @@ def tail(wanted: tuple[str, ...], since: datetime | None, follow: bool, as_json:
 @as_json
 def parked(consumer: str, as_json: bool) -> None:
     """Events that wait for another try, by key."""
-    _show(_desk(consumer).parked(), as_json)
+    show(_desk(consumer).parked(), as_json)
 
 
 @events.command()
@@ -57,7 +57,7 @@ def parked(consumer: str, as_json: bool) -> None:
 @as_json
 def dead(consumer: str, as_json: bool) -> None:
     """Events that were given up, with their cause."""
-    _show(_desk(consumer).dead(), as_json)
+    show(_desk(consumer).dead(), as_json)
 
 
 @events.command()
@@ -65,7 +65,7 @@ def dead(consumer: str, as_json: bool) -> None:
 @as_json
 def lag(consumer: str, as_json: bool) -> None:
     """How far the consumer is behind, by partition."""
-    _show(_desk(consumer).lag(), as_json)
+    show(_desk(consumer).lag(), as_json)
 
 
 @events.command()
@@ -113,7 +113,7 @@ def _utc(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None else None
 
 
-def _show(lines: Iterable[dict[str, Any]], as_json: bool) -> None:
+def show(lines: Iterable[dict[str, Any]], as_json: bool) -> None:
     """A table, or JSON lines."""
     rows = list(lines)
     if as_json:

@@ -1,10 +1,11 @@
-"""Topics, derived from the contracts, and what Kafka must be told about them.
+"""Topics, derived from the contracts: their names, how long they keep, who may be let in.
+
+`backbone.events.plan` compares this with a broker, and brings it about.
 
 ``administration.<area>.v1.<Entity>`` is read by the backbone's services;
 ``public.<area>.v1.<Entity>`` holds a copy of the public events, for partners.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from administration.options.v1 import options_pb2
@@ -14,7 +15,6 @@ from kafka.admin import (
     ACLPermissionType,
     ACLResourcePatternType,
     KafkaAdminClient,
-    NewTopic,
     ResourcePattern,
     ResourceType,
 )
@@ -25,6 +25,8 @@ from backbone.contracts import Descriptor
 from backbone.settings import KafkaSettings
 
 PUBLIC = "public."
+# Of an event whose contract does not say.
+RETENTION_DAYS = 30
 
 
 def internal(of: Descriptor) -> str:
@@ -50,11 +52,23 @@ def dead(topic: str) -> str:
     return f"{topic}.dead"
 
 
+def retention_days() -> dict[str, int]:
+    """Every topic that the contracts derive, and for how many days it keeps an event.
+
+    A topic keeps what it holds as long as the event of it that asks for longest; dead letters are
+    kept as long as what they were.
+    """
+    found: dict[str, int] = {}
+    for of in (of for area in contracts.SERVICES for of in contracts.events(area)):
+        days = contracts.event(of).retention_days or RETENTION_DAYS
+        for topic in (*topics_of(of), dead(internal(of))):
+            found[topic] = max(days, found.get(topic, 0))
+    return found
+
+
 def all_topics() -> list[str]:
     """Every topic that the contracts derive."""
-    events = [of for area in contracts.SERVICES for of in contracts.events(area)]
-    names = {topic for of in events for topic in topics_of(of)}
-    return sorted(names | {dead(internal(of)) for of in events})
+    return sorted(retention_days())
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -82,28 +96,6 @@ def answers(settings: KafkaSettings, seconds: float = 2.0) -> bool:
     return True
 
 
-def apply(settings: KafkaSettings) -> Iterator[str]:
-    """Creates the topics that are missing, and tells each one it created."""
-    admin = KafkaAdminClient(**client_options(settings))
-    try:
-        existing = set(admin.list_topics())
-        missing = [name for name in all_topics() if name not in existing]
-        if missing:
-            admin.create_topics(
-                [
-                    NewTopic(
-                        name=name,
-                        num_partitions=settings.partitions,
-                        replication_factor=settings.replication,
-                    )
-                    for name in missing
-                ]
-            )
-        yield from missing
-    finally:
-        admin.close()
-
-
 def grant(settings: KafkaSettings, client_id: str, topic: str) -> None:
     """Lets a partner's client read a public topic, with consumer groups named `<client>.…`.
 
@@ -116,14 +108,15 @@ def grant(settings: KafkaSettings, client_id: str, topic: str) -> None:
         raise ValueError(f"{topic} cannot be granted; public topics: {public}")
     admin = KafkaAdminClient(**client_options(settings))
     try:
-        failed = admin.create_acls(_acls(client_id, topic))["failed"]
+        failed = admin.create_acls(partner_rules(client_id, topic))["failed"]
         if failed:
             raise failed[0]("Kafka refused an access rule")
     finally:
         admin.close()
 
 
-def _acls(client_id: str, topic: str) -> list[ACL]:
+def partner_rules(client_id: str, topic: str) -> list[ACL]:
+    """What a client needs to read a topic, and no more."""
     literal, prefixed = ACLResourcePatternType.LITERAL, ACLResourcePatternType.PREFIXED
     topic_pattern = ResourcePattern(ResourceType.TOPIC, topic, literal)
     group_pattern = ResourcePattern(ResourceType.GROUP, f"{client_id}.", prefixed)

@@ -90,6 +90,7 @@ def revoke(client: str, topic: str | None) -> None:
         click.echo(f"{client} may no longer read {topic}: refused from its next read on")
         return
     click.echo(f"{client} may read nothing: Kafka refuses it from its next read on")
+    click.echo("its feeds end and its webhooks are disabled within seconds")
     if known:
         ends = f"within {known.token_seconds} s" if known.token_seconds else "with its last token"
         click.echo(f"it gets no token any more; its connections and last token end {ends}")

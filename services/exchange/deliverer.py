@@ -2,6 +2,7 @@
 
 import logging
 import time
+import uuid
 from functools import partial
 
 from administration.exchange.v1 import exchange_pb2
@@ -54,6 +55,17 @@ class Deliverer:
             for turn in taken:
                 self._slots.run(partial(self._take_turn, turn))
 
+    def disable_revoked(self) -> None:
+        """Stops the webhooks whose clients may no longer read their topic, events or none."""
+        with self._db.transaction() as session:
+            readers = Turns(session, self._settings).readers()
+        for client_id, topic in readers:
+            if not self._grants.may_read(client_id, topic):
+                with self._db.transaction() as session:
+                    stopped = Turns(session, self._settings).revoke(client_id, topic)
+                    for webhook_id in stopped:
+                        self._tell_disabled(webhook_id, client_id, topic, Cause.REVOKED)
+
     def _take_turn(self, turn: Turn) -> None:
         end, pause = time.monotonic() + TURN_SECONDS, 0.0
         try:
@@ -70,7 +82,7 @@ class Deliverer:
         if not self._grants.may_read(turn.client_id, turn.topic):
             with self._db.transaction() as session:
                 if Turns(session, self._settings).disable(turn, Cause.REVOKED):
-                    self._tell_disabled(turn, Cause.REVOKED)
+                    self._tell_turn(turn, Cause.REVOKED)
             return False
         with self._db.transaction() as session:
             delivery = Turns(session, self._settings).next(turn)
@@ -83,19 +95,24 @@ class Deliverer:
         with self._db.transaction() as session:
             cause = Turns(session, self._settings).settle(turn, delivery, outcome, seconds)
             if cause:
-                self._tell_disabled(turn, cause)
+                self._tell_turn(turn, cause)
         return outcome.delivered
 
-    def _tell_disabled(self, turn: Turn, cause: Cause) -> None:
+    def _tell_turn(self, turn: Turn, cause: Cause) -> None:
+        self._tell_disabled(turn.webhook_id, turn.client_id, turn.topic, cause)
+
+    def _tell_disabled(
+        self, webhook_id: uuid.UUID, client_id: str, topic: str, cause: Cause
+    ) -> None:
         """The alert: an event, a count and a line."""
         self._events.publish(
             WebhookDisabled(
-                webhook_id=str(turn.webhook_id),
-                client_id=turn.client_id,
-                topic=turn.topic,
+                webhook_id=str(webhook_id),
+                client_id=client_id,
+                topic=topic,
                 cause=exchange_pb2.DisabledCause.ValueType(cause),
             )
         )
         name = cause.name.lower()
         after_commit(DISABLED.labels(name).inc)
-        log.error("webhook %s of %s is disabled: %s", turn.webhook_id, turn.client_id, name)
+        log.error("webhook %s of %s is disabled: %s", webhook_id, client_id, name)

@@ -1,5 +1,6 @@
 """Exchange: events for partners over HTTP, in feeds that they read and webhooks that we call."""
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from prometheus_client import Gauge
 from backbone import contracts
 from backbone.database import Database, Transactions, after_commit
 from backbone.dependencies import Settings
-from backbone.errors import InvalidInput
+from backbone.errors import InvalidInput, Unavailable
 from backbone.events import Events, Publisher, Received, subscribe, topics
 from backbone.live import Live, Watchers
 from backbone.loops import loop
@@ -26,6 +27,8 @@ from services.exchange.seal import SealedCursors
 from services.exchange.settings import FeedSettings, WebhookSettings
 from services.exchange.slots import CallSlots, Slots
 from services.exchange.webhooks import Webhooks, purge_attempts
+
+log = logging.getLogger(__name__)
 
 grpc = Grpc.implementing("administration.exchange.v1.ExchangeService")
 
@@ -228,11 +231,23 @@ class ExchangeService:
     @loop(every=0.1)
     def call_webhooks(self) -> bool:
         """Gives their turn to webhooks that have something due, as far as there are free slots."""
-        deliverer = Deliverer(
+        self._deliverer().give_turns()
+        return False
+
+    @loop(every=2)
+    def disable_revoked_webhooks(self) -> bool:
+        """Stops the webhooks of clients that were revoked, before an event does."""
+        try:
+            self._deliverer().disable_revoked()
+        except Unavailable as error:
+            # Kafka is away: nothing is delivered meanwhile either, and it is asked again.
+            log.warning("revoked webhooks cannot be looked for: %s", error.detail)
+        return False
+
+    def _deliverer(self) -> Deliverer:
+        return Deliverer(
             self.db, self.events, self.grants, self.caller, self.slots, self.webhook_settings
         )
-        deliverer.give_turns()
-        return False
 
 
 def _since(request: Reading | exchange_pb2.CreateWebhookRequest) -> datetime | None:

@@ -125,6 +125,28 @@ class Turns:
             self._disable(row, cause)
         return row is not None
 
+    def readers(self) -> list[tuple[str, str]]:
+        """The clients that have an active webhook, each with the topic that feeds it."""
+        pairs = select(WebhookRow.client_id, WebhookRow.topic).distinct()
+        rows = self._session.execute(pairs.where(WebhookRow.disabled_cause == Cause.NONE))
+        return [(row.client_id, row.topic) for row in rows]
+
+    def revoke(self, client_id: str, topic: str) -> list[uuid.UUID]:
+        """Stops every active webhook of a client on a topic; those."""
+        active = (
+            select(WebhookRow)
+            .where(
+                WebhookRow.client_id == client_id,
+                WebhookRow.topic == topic,
+                WebhookRow.disabled_cause == Cause.NONE,
+            )
+            .with_for_update()
+        )
+        rows = self._session.scalars(active).all()
+        for row in rows:
+            self._disable(row, Cause.REVOKED)
+        return [row.webhook_id for row in rows]
+
     def end(self, turn: Turn, pause: float = 0.0) -> None:
         """Gives the lease back; after one that could not be used, `pause` seconds of rest."""
         row = self._held(turn)

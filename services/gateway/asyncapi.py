@@ -163,8 +163,12 @@ def _channel(topic: str, events: list[Descriptor]) -> Schema:
             event.full_name: {"$ref": f"#/components/messages/{event.full_name}"}
             for event in events
         },
-        "bindings": {"kafka": {"topic": topic, **_BINDING}},
+        "bindings": {"kafka": {"topic": topic, "topicConfiguration": _kept(topic), **_BINDING}},
     }
+
+
+def _kept(topic: str) -> Schema:
+    return {"retention.ms": topics.retention_days()[topic] * 24 * 3600 * 1000}
 
 
 def _operation_id(topic: str) -> str:
