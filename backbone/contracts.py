@@ -79,6 +79,25 @@ def http_rule(method: descriptor.MethodDescriptor) -> Any | None:
     return None
 
 
+def routes(method: descriptor.MethodDescriptor) -> list[tuple[str, str]]:
+    """HTTP method and path template of every request that the gateway answers with `method`."""
+    found = []
+    if rule := http_rule(method):
+        for item in (rule, *rule.additional_bindings):
+            kind = item.WhichOneof("pattern")
+            custom = item.custom
+            found.append(
+                (custom.kind, custom.path)
+                if kind == "custom"
+                else (kind.upper(), getattr(item, kind))
+            )
+    for other in method.containing_service.methods:
+        stream = other.GetOptions().Extensions[options_pb2.byte_stream]
+        if stream.path and (other.name == method.name or method.name in stream.calls):
+            found.append((stream.method, stream.path))
+    return found
+
+
 def deadline_seconds(method: descriptor.MethodDescriptor) -> int:
     """How long an answer may take by its nature; 0 where nothing says so."""
     seconds: int = method.GetOptions().Extensions[options_pb2.deadline_seconds]

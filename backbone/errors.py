@@ -17,7 +17,7 @@ fields are at fault, ``BadRequest`` (AIP-193); over HTTP it is an RFC 9457 probl
 that a method raises is INTERNAL: a trace id, and no detail.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,6 +27,9 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 DOMAIN = "backbone.administration"
+# What an error may tell beside its reason, in ErrorInfo's metadata and in the problem (RFC 9457,
+# section 3.2): how to sign in again (RFC 9470), and after how many seconds to try again.
+EXTENSIONS = ("acr_values", "max_age", "retry_after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class DomainError(Exception):
     """A refusal that the caller can act on.
 
     `detail` is one sentence for the caller, free of secrets and of personal data; `reason` is the
-    stable word (UPPER_SNAKE_CASE) that programs match on.
+    stable word (UPPER_SNAKE_CASE) that programs match on; `metadata` is what they need beside it,
+    of the names in EXTENSIONS.
     """
 
     code: ClassVar[grpc.StatusCode]
@@ -51,12 +55,18 @@ class DomainError(Exception):
     default_reason: ClassVar[str]
 
     def __init__(
-        self, detail: str, *, reason: str | None = None, fields: Iterable[FieldViolation] = ()
+        self,
+        detail: str,
+        *,
+        reason: str | None = None,
+        fields: Iterable[FieldViolation] = (),
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.reason = reason or self.default_reason
         self.fields = tuple(fields)
+        self.metadata = dict(metadata or {})
 
 
 class InvalidInput(DomainError):
@@ -141,6 +151,7 @@ def to_grpc(error: BaseException, trace_id: str = "") -> grpc.Status:
     details: list[Any] = []
     if isinstance(error, DomainError):
         number, detail = error.code.value[0], error.detail
+        metadata |= error.metadata
         metadata["http_status"], metadata["title"] = str(error.status), error.title
         details.append(
             error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
@@ -171,12 +182,18 @@ def to_grpc(error: BaseException, trace_id: str = "") -> grpc.Status:
 def problem(error: BaseException, trace_id: str = "") -> dict[str, Any]:
     """The RFC 9457 problem of a `DomainError`, of a gRPC call's error, or of anything else.
 
-    Members: ``type``, ``title``, ``status``, ``detail``, ``reason``, ``trace_id`` where known and
-    ``errors`` (``field``, ``reason``, ``detail``) where fields are at fault.
+    Members: ``type``, ``title``, ``status``, ``detail``, ``reason``, ``trace_id`` where known,
+    ``errors`` (``field``, ``reason``, ``detail``) where fields are at fault, and EXTENSIONS.
     """
     if isinstance(error, DomainError):
         return _problem(
-            error.status, error.title, error.reason, error.detail, error.fields, trace_id
+            error.status,
+            error.title,
+            error.reason,
+            error.detail,
+            error.fields,
+            trace_id,
+            error.metadata,
         )
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call | grpc.aio.AioRpcError):
         return _problem_of_call(error, trace_id)
@@ -188,6 +205,7 @@ def _problem_of_call(call: Any, trace_id: str) -> dict[str, Any]:
     number = call.code().value[0]
     status, title, reason = _BY_CODE.get(number, _INTERNAL)
     detail, fields = "", []
+    extensions: Mapping[str, str] = {}
     rich = rpc_status.from_call(call)
     if rich is None:
         # A transport's own words may hold addresses: told apart, not passed on.
@@ -201,12 +219,13 @@ def _problem_of_call(call: Any, trace_id: str) -> dict[str, Any]:
                 status = int(info.metadata.get("http_status", status))
                 title = info.metadata.get("title", title)
                 trace_id = info.metadata.get("trace_id", trace_id)
+                extensions = info.metadata
             elif packed.Unpack(bad):
                 fields = [
                     FieldViolation(item.field, item.reason, item.description)
                     for item in bad.field_violations
                 ]
-    return _problem(status, title, reason, detail, fields, trace_id)
+    return _problem(status, title, reason, detail, fields, trace_id, extensions)
 
 
 def _problem(
@@ -216,6 +235,7 @@ def _problem(
     detail: str,
     fields: Iterable[FieldViolation],
     trace_id: str,
+    extensions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     document: dict[str, Any] = {
         # A URN, not a URL: it identifies the kind of problem and needs no page to stay true.
@@ -227,6 +247,9 @@ def _problem(
     }
     if trace_id:
         document["trace_id"] = trace_id
+    for name in EXTENSIONS:
+        if extensions and name in extensions:
+            document[name] = extensions[name]
     errors = [
         {"field": item.field, "reason": item.reason, "detail": item.description} for item in fields
     ]

@@ -51,6 +51,9 @@ class RealmSettings(BaseSettings):
     jwks_url: str = Field(default="", description="where its keys are; empty: by discovery")
     audience: str = "backbone"
     token_leeway: int = Field(default=5, ge=0, le=60, description="seconds of clock difference")
+    public_url: str = Field(
+        default="http://127.0.0.1:8000", description="what a DPoP proof's `htu` begins with"
+    )
 
     @property
     def server_and_realm(self) -> tuple[str, str]:

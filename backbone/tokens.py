@@ -1,30 +1,28 @@
 """Access tokens: JWTs of the realm (RFC 7519, RFC 9068), checked here and nowhere else.
 
 A token is accepted when its signature is by a key of the realm with an allowed algorithm and its
-``typ``, ``iss``, ``aud`` and ``exp`` are right. What was accepted is remembered until it expires,
-in a bounded cache: the same token costs a look-up, not a signature.
+``typ``, ``iss``, ``aud``, ``exp``, ``nbf`` and ``iat`` are right, the times within
+`RealmSettings.token_leeway`. What was accepted is remembered until it expires, in a bounded cache:
+the same token costs a look-up, not a signature.
 """
 
+import binascii
+import heapq
 import threading
 import time
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-import requests
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
-from backbone.errors import Unauthenticated, Unavailable
+from backbone.errors import Unauthenticated
+from backbone.realm_keys import RealmKeys
 from backbone.settings import RealmSettings
 
-ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
 MAX_TOKEN_BYTES = 16 * 1024
-# An unknown `kid` may be a new key or an attack: the realm is asked at most this often.
-REFRESH_SECONDS = 30.0
 CACHE_SIZE = 10_000
+# The `acr` of the realm (its `acr.loa.map`): the levels of eIDAS (Regulation 910/2014, article 8).
+LEVELS = {"low": 1, "substantial": 2, "high": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,59 +40,12 @@ class Caller:
     email: str = field(repr=False, default="")
     email_verified: bool = False
     locale: str = "fr"
-
-
-class RealmKeys:
-    """The realm's public keys: fetched when first needed, again when an unknown one is met."""
-
-    def __init__(self, settings: RealmSettings) -> None:
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._keys: KeySet | None = None
-        self._fetched = float("-inf")
-
-    def holding(self, kid: str) -> KeySet:
-        """The keys, refreshed when `kid` is not among them.
-
-        Raises:
-            Unauthenticated: the realm has no such key.
-            Unavailable: the realm did not answer, and no key is known yet.
-        """
-        keys = self._keys
-        if keys is not None and _has(keys, kid):
-            return keys
-        with self._lock:
-            if self._keys is None or (
-                not _has(self._keys, kid) and time.monotonic() - self._fetched > REFRESH_SECONDS
-            ):
-                self._fetch()
-            assert self._keys is not None
-            if _has(self._keys, kid):
-                return self._keys
-        raise Unauthenticated("The token is signed by no key of the realm.")
-
-    def _fetch(self) -> None:
-        url = self._settings.jwks_url
-        try:
-            if not url:
-                discovery = f"{self._settings.issuer}/.well-known/openid-configuration"
-                url = _get(discovery)["jwks_uri"]
-            self._keys = KeySet.import_key_set(_get(url))
-        except (requests.RequestException, ValueError, KeyError, JoseError) as error:
-            if self._keys is None:
-                raise Unavailable("The identification service does not answer.") from error
-        finally:
-            self._fetched = time.monotonic()
-
-
-def _get(url: str) -> Any:
-    answer = requests.get(url, timeout=(2, 5))
-    answer.raise_for_status()
-    return answer.json()
-
-
-def _has(keys: KeySet, kid: str) -> bool:
-    return any(key.kid == kid for key in keys.keys)
+    # How surely the person was recognised, one of LEVELS; 0 when the token does not say.
+    level: int = 0
+    # When the person last signed in (`auth_time`); 0 when the token does not say.
+    signed_in_at: float = 0.0
+    # Thumbprint of the key that the token is bound to (RFC 9449, section 6); empty: to none.
+    key_thumbprint: str = ""
 
 
 class TokenVerifier:
@@ -102,42 +53,63 @@ class TokenVerifier:
 
     def __init__(self, settings: RealmSettings) -> None:
         self._settings = settings
-        self._keys = RealmKeys(settings)
-        self._cache: OrderedDict[str, Caller] = OrderedDict()
+        self._keys = RealmKeys(settings, withdrawn=self._forget)
+        self._cache: dict[str, Caller] = {}
+        # The same tokens by the end of their life: the next to end comes first.
+        self._ends: list[tuple[float, str]] = []
         self._lock = threading.Lock()
 
     def verify(self, token: str) -> Caller:
-        """Raises:
-        Unauthenticated: the token is not one of the realm's, or no longer.
-        Unavailable: the realm's keys cannot be had.
+        """The caller. A token that is bound to a key (`Caller.key_thumbprint`) needs a proof too.
+
+        Raises:
+            Unauthenticated: the token is not one of the realm's, or no longer.
+            Unavailable: the realm's keys cannot be had.
         """
         caller = self._cache.get(token)
         if caller is None:
             caller = self._decode(token)
-            with self._lock:
-                self._cache[token] = caller
-                if len(self._cache) > CACHE_SIZE:
-                    self._cache.popitem(last=False)
-        if time.time() >= caller.expires_at + self._settings.token_leeway:
-            self._cache.pop(token, None)
-            raise Unauthenticated("The token has expired.", reason="TOKEN_EXPIRED")
+            self._remember(token, caller)
+        elif time.time() >= caller.expires_at + self._settings.token_leeway:
+            raise _expired()
         return caller
+
+    def _remember(self, token: str, caller: Caller) -> None:
+        """Also forgets what has expired, and what ends first when there is too much."""
+        now = time.time()
+        with self._lock:
+            if token not in self._cache:
+                self._cache[token] = caller
+                heapq.heappush(self._ends, (caller.expires_at + self._settings.token_leeway, token))
+            while len(self._cache) > CACHE_SIZE or (self._ends and self._ends[0][0] <= now):
+                del self._cache[heapq.heappop(self._ends)[1]]
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._cache.clear()
+            self._ends.clear()
 
     def _decode(self, token: str) -> Caller:
         if len(token) > MAX_TOKEN_BYTES:
             raise Unauthenticated("The token is too long.")
         try:
-            header = jws.extract_compact(token.encode()).headers()
-            kid = header.get("kid")
-            if not isinstance(kid, str) or header.get("alg") not in ALGORITHMS:
-                raise Unauthenticated("The token's algorithm or key is not allowed.")
-            if str(header.get("typ", "")).lower() not in ("at+jwt", "application/at+jwt"):
-                raise Unauthenticated("The token is not an access token (RFC 9068).")
-            signed = jws.deserialize_compact(token, self._keys.holding(kid), algorithms=ALGORITHMS)
-            claims = _object(signed.payload)
-        except (JoseError, ValueError) as error:
+            header, claims, signed, signature = parts(token)
+        except ValueError as error:
             raise Unauthenticated("The token is not valid.") from error
-        return self._caller(claims, token)
+        if str(header.get("typ", "")).lower() not in ("at+jwt", "application/at+jwt"):
+            raise Unauthenticated("The token is not an access token (RFC 9068).")
+        # Before the signature: what claims another realm makes nobody fetch keys.
+        caller = self._caller(claims, token)
+        kid, algorithm = header.get("kid"), header.get("alg")
+        if not isinstance(kid, str) or not isinstance(algorithm, str):
+            raise Unauthenticated("The token names no algorithm or key.")
+        # A key in the header (`jwk`, `jku`, `x5u`, `x5c`) is never looked at.
+        verify = self._keys.holding(kid, claims["iat"]).get(algorithm)
+        if verify is None:
+            raise Unauthenticated("The token's algorithm is not that of its key.")
+        if not verify(signed, signature):
+            raise Unauthenticated("The token's signature is wrong.")
+        return caller
 
     def _caller(self, claims: dict[str, Any], token: str) -> Caller:
         settings, now = self._settings, time.time()
@@ -150,10 +122,12 @@ class TokenVerifier:
             raise Unauthenticated("The token is for another audience.")
         if not isinstance(expires, int | float) or not isinstance(subject, str) or not subject:
             raise Unauthenticated("The token lacks `exp` or `sub`.")
-        for claim in ("nbf", "iat"):
-            start = claims.get(claim, 0)
+        if now >= expires + settings.token_leeway:
+            raise _expired()
+        for start in (claims.get("nbf", 0), claims.get("iat")):
             if not isinstance(start, int | float) or start > now + settings.token_leeway:
-                raise Unauthenticated("The token is not valid yet.")
+                raise Unauthenticated("The token lacks `iat`, or is not valid yet.")
+        signed_in = claims.get("auth_time")
         return Caller(
             subject=subject,
             client_id=_text(claims, "azp") or _text(claims, "client_id"),
@@ -165,7 +139,50 @@ class TokenVerifier:
             email=_text(claims, "email"),
             email_verified=claims.get("email_verified") is True,
             locale=_text(claims, "locale") or "fr",
+            level=LEVELS.get(_text(claims, "acr"), 0),
+            signed_in_at=float(signed_in) if isinstance(signed_in, int | float) else 0.0,
+            key_thumbprint=_thumbprint(claims),
         )
+
+
+def parts(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
+    """The header, the claims, the bytes that are signed and the signature of a JWS (RFC 7515).
+
+    Raises:
+        ValueError: it is none, or its header asks for an extension (`crit`).
+    """
+    signed, _, signature = token.encode("ascii").rpartition(b".")
+    header, dot, claims = signed.partition(b".")
+    if not dot:
+        raise ValueError("a JWS has three parts")
+    head = _object(_decoded(header))
+    if "crit" in head or "b64" in head:
+        raise ValueError("no extension of RFC 7515 is known here")
+    return head, _object(_decoded(claims)), signed, _decoded(signature)
+
+
+_URL_SAFE = bytes.maketrans(b"-_+/", b"+/!!")
+
+
+def _decoded(text: bytes) -> bytes:
+    padded = text.translate(_URL_SAFE) + b"=" * (-len(text) % 4)
+    return binascii.a2b_base64(padded, strict_mode=True)
+
+
+def _expired() -> Unauthenticated:
+    return Unauthenticated("The token has expired.", reason="TOKEN_EXPIRED")
+
+
+def _thumbprint(claims: dict[str, Any]) -> str:
+    """The key that the token is bound to; a binding that nobody here can check is refused."""
+    if "cnf" not in claims:
+        return ""
+    binding = claims["cnf"]
+    # Keycloak says beside it which kind of proof the key is for.
+    known = isinstance(binding, dict) and binding.keys() <= {"jkt", "kc-jkt-type"}
+    if not known or binding.get("kc-jkt-type", "DPoP") != "DPoP" or not _text(binding, "jkt"):
+        raise Unauthenticated("The token is bound by other means than DPoP (RFC 9449).")
+    return str(binding["jkt"])
 
 
 def _object(payload: bytes) -> dict[str, Any]:

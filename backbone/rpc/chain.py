@@ -18,9 +18,10 @@ from opentelemetry.context import Context
 from prometheus_client import Histogram
 
 from backbone import contracts, errors, telemetry
+from backbone.dpop import Proofs, Routes, refused
 from backbone.errors import DomainError, Forbidden, Unauthenticated
 from backbone.rpc.call import Call
-from backbone.tokens import Caller, TokenVerifier
+from backbone.tokens import LEVELS, Caller, TokenVerifier
 from backbone.validation import validator
 
 log = logging.getLogger(__name__)
@@ -44,15 +45,23 @@ class Chain:
     """
 
     def __init__(
-        self, method: MethodDescriptor, verifier: TokenVerifier, stopping: Callable[[], bool]
+        self,
+        method: MethodDescriptor,
+        verifier: TokenVerifier,
+        proofs: Proofs,
+        stopping: Callable[[], bool],
     ) -> None:
         rule = contracts.access_rule(method)
         self.public = rule.public
         self.roles = frozenset(rule.roles)
+        self.level: int = rule.level
+        self.max_age: int = rule.max_age_seconds
+        self.routes = Routes(method)
         self.path = contracts.path(method)[1:]
         self.client_streaming = bool(method.client_streaming)
         self.validate = validator(method.input_type)
         self.verifier = verifier
+        self.proofs = proofs
         self.stopping = stopping
         self.attributes = {"rpc.system.name": "grpc", "rpc.method": self.path}
         self._ok = DURATION.labels(self.path, "OK")
@@ -60,23 +69,63 @@ class Chain:
     def served(self, request: Any, context: grpc.ServicerContext) -> "_Served":
         return _Served(self, request, context)
 
-    def authenticate(self, authorization: str | None) -> Caller | None:
+    def authenticate(
+        self, authorization: str | None, proof: str = "", target: str = ""
+    ) -> Caller | None:
         """The caller that the `authorization` metadata names, if the access rule admits it.
 
+        `proof` and `target` (method and path of the HTTP request) come with a token that is bound
+        to a key (RFC 9449).
+
         Raises:
-            Unauthenticated: no valid token. Forbidden: none of the roles.
+            Unauthenticated: no valid token, no proof, or not recognised surely enough.
+            Forbidden: none of the roles.
         """
         if self.public:
             return None
         if not authorization:
             raise Unauthenticated("A bearer token is required.", reason="TOKEN_MISSING")
         scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthenticated("The authorization scheme must be Bearer.")
+        scheme = scheme.lower()
+        if scheme not in ("bearer", "dpop"):
+            raise Unauthenticated("The authorization scheme must be Bearer or DPoP.")
         caller = self.verifier.verify(token)
+        if caller.key_thumbprint or scheme == "dpop":
+            self._check_possession(caller, scheme, proof, target)
         if self.roles.isdisjoint(caller.roles):
             raise Forbidden(f"This needs one of the roles: {', '.join(sorted(self.roles))}.")
+        if caller.level < self.level or (
+            self.max_age and time.time() - caller.signed_in_at > self.max_age
+        ):
+            raise self._step_up()
         return caller
+
+    def _check_possession(self, caller: Caller, scheme: str, proof: str, target: str) -> None:
+        if not caller.key_thumbprint:
+            raise Unauthenticated(
+                "The token is bound to no key: its scheme is Bearer.", reason="TOKEN_NOT_BOUND"
+            )
+        if scheme != "dpop":
+            raise Unauthenticated(
+                "The token is bound to a key: its scheme is DPoP, with a proof.",
+                reason="TOKEN_BOUND",
+            )
+        method, _, path = target.partition(" ")
+        # What the proof is for must be served by this rpc: else it was made for another one.
+        if not proof or not self.routes.serve(method, path):
+            raise refused("is missing, or for another route")
+        self.proofs.check(proof, method, path, caller, self.path)
+
+    def _step_up(self) -> Unauthenticated:
+        """The refusal that says how to sign in again (RFC 9470, section 3)."""
+        metadata = {"max_age": str(self.max_age)} if self.max_age else {}
+        if self.level:
+            metadata["acr_values"] = next(n for n, level in LEVELS.items() if level == self.level)
+        return Unauthenticated(
+            "This needs the person to sign in again, more surely or more recently.",
+            reason="INSUFFICIENT_USER_AUTHENTICATION",
+            metadata=metadata,
+        )
 
     def validated(self, requests: Iterator[Any]) -> Iterator[Any]:
         for request in requests:
@@ -102,11 +151,16 @@ class _Served:
         self.started = time.perf_counter()
         chain, context = self.chain, self.context
         authorization = parent = None
+        proof = target = ""
         for key, value in context.invocation_metadata():
             if key == "authorization":
                 authorization = value
             elif key == "traceparent":
                 parent = value
+            elif key == "dpop":
+                proof = str(value)
+            elif key == "dpop-request":
+                target = str(value)
         self.span = telemetry.entry_span(
             chain.path,
             telemetry.parent(str(parent)) if parent else None,
@@ -115,7 +169,7 @@ class _Served:
         self.otel_token = otel.attach(trace.set_span_in_context(self.span, _ROOT))
         try:
             call = Call(
-                chain.authenticate(str(authorization) if authorization else None),
+                chain.authenticate(str(authorization) if authorization else None, proof, target),
                 context,
                 chain.stopping,
             )

@@ -49,7 +49,8 @@ class Grpc(Entrypoint):  # type: ignore[misc]
                 f"{self.service} has no rpc for the method `{self.method_name}`;"
                 f" it has {', '.join(sorted(by_name))}"
             )
-        chain = Chain(method, self.server.verifier, self.server.stopping)
+        server = self.server
+        chain = Chain(method, server.verifier, server.proofs, server.stopping)
         self.server.register(method, self._handler(method, chain))
 
     def stop(self) -> None:

@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from nameko.extensions import SharedExtension
 
 from backbone import contracts
+from backbone.dpop import Proofs
 from backbone.settings import ConfigurationError, RealmSettings, ServerSettings, load
 from backbone.tokens import TokenVerifier
 
@@ -38,7 +39,8 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         self._health = health.HealthServicer()
 
     def setup(self) -> None:
-        self.verifier = TokenVerifier(load(RealmSettings))
+        settings = load(RealmSettings)
+        self.verifier, self.proofs = TokenVerifier(settings), Proofs(settings)
 
     def stopping(self) -> bool:
         """True once the service has begun to stop."""

@@ -50,7 +50,7 @@ class Application:
         exchange = Exchange(scope, receive, send, self._common.copy())
         origin = exchange.headers.get(b"origin")
         exchange.common += self._cors.headers(origin)
-        path: str = scope["raw_path"].decode("ascii")
+        path: str = exchange.path.decode("ascii")
         template, route = _UNMATCHED, None
         metrics.ACTIVE.inc()
         try:
@@ -100,5 +100,5 @@ class Application:
         if exchange.status:
             return
         headers = [(b"content-type", MEDIA_TYPE), (b"cache-control", b"no-store")]
-        headers += headers_of(error, status, b"authorization" in exchange.headers)
+        headers += headers_of(error, document, exchange.headers.get(b"authorization", b""))
         await exchange.respond(status, headers, orjson.dumps(document), close=exchange.unread())

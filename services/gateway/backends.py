@@ -88,10 +88,10 @@ class Backends:
 
 
 def metadata(exchange: Exchange) -> Metadata:
-    """What a call carries of its HTTP request: the token, the languages and the trace.
+    """What a call carries of its HTTP request: the token and its proof, the languages, the trace.
 
     Raises:
-        Unauthenticated: the ``Authorization`` field cannot be a token.
+        Unauthenticated: the ``Authorization`` or ``DPoP`` field cannot be what it should.
         HeaderFieldsTooLarge: together they are more than a call can carry.
     """
     forwarded = []
@@ -101,6 +101,8 @@ def metadata(exchange: Exchange) -> Metadata:
         if token.translate(None, _PRINTABLE):
             raise Unauthenticated("The Authorization field is malformed.")
         forwarded.append(("authorization", token.decode("ascii")))
+    if b"dpop" in headers:
+        forwarded += _proof(exchange)
     languages = headers.get(b"accept-language")
     if languages is not None and not languages.translate(None, _PRINTABLE):
         forwarded.append(("accept-language", languages.decode("ascii")))
@@ -111,6 +113,18 @@ def metadata(exchange: Exchange) -> Metadata:
             forwarded.append(("tracestate", context.trace_state.to_header()))
     if sum(len(value) for _, value in forwarded) > _MAX_FORWARDED:
         raise HeaderFieldsTooLarge(
-            f"Authorization, Accept-Language and tracestate together exceed {_MAX_FORWARDED} bytes."
+            "Authorization, DPoP, Accept-Language and tracestate together exceed"
+            f" {_MAX_FORWARDED} bytes."
         )
     return forwarded
+
+
+def _proof(exchange: Exchange) -> Metadata:
+    """The proof of possession, and what it must be for: services check it (`backbone.dpop`)."""
+    proofs = [value for name, value in exchange.raw_headers if name == b"dpop"]
+    if len(proofs) > 1 or proofs[0].translate(None, _PRINTABLE):
+        raise Unauthenticated(
+            "The DPoP field is malformed, or there is more than one.", reason="DPOP_PROOF_INVALID"
+        )
+    target = f"{exchange.method} {exchange.path.decode('ascii')}"
+    return [("dpop", proofs[0].decode("ascii")), ("dpop-request", target)]

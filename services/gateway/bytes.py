@@ -6,12 +6,12 @@ from administration.options.v1 import options_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
 from backbone.contracts import ContractError
+from backbone.path_template import parse
 from services.gateway.backends import Backends
 from services.gateway.content import ContentHandler
 from services.gateway.deposit import DepositHandler
 from services.gateway.deposit import rename as deposit_rename
 from services.gateway.names import json_path
-from services.gateway.path_template import parse
 from services.gateway.routes import Handler, Route
 from services.gateway.settings import GatewaySettings
 

@@ -9,11 +9,11 @@ from services.gateway.problems import Headers
 
 _REQUEST_HEADERS = (
     b"Accept-Language, Authorization, Content-Digest, Content-Disposition, Content-Type,"
-    b" If-None-Match, If-Range, Last-Event-ID, Range, traceparent, tracestate"
+    b" DPoP, If-None-Match, If-Range, Last-Event-ID, Range, traceparent, tracestate"
 )
 _EXPOSED = (
     b"Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Location,"
-    b" Repr-Digest, traceparent, WWW-Authenticate"
+    b" Repr-Digest, Retry-After, traceparent, WWW-Authenticate"
 )
 _MAX_AGE = b"600"
 

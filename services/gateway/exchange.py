@@ -22,7 +22,8 @@ _LINGER_SECONDS = 2.0
 class Exchange:
     """A request and its response.
 
-    `headers` are the request's, names in lower case; of a repeated field the last one counts.
+    `headers` are the request's, names in lower case; of a repeated field the last one counts
+    (`raw_headers` has all). `path` is as it was sent, percent-encoded.
     `common` are the response headers of the whole edge, which every response gets. `status` is
     that of the response, 0 before it started.
     """
@@ -34,7 +35,9 @@ class Exchange:
         "common",
         "headers",
         "method",
+        "path",
         "query",
+        "raw_headers",
         "span",
         "status",
         "trace_id",
@@ -47,7 +50,9 @@ class Exchange:
         self.common = common
         self.method: str = scope["method"]
         self.query: bytes = scope["query_string"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.path: bytes = scope["raw_path"]
+        self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.headers: dict[bytes, bytes] = dict(self.raw_headers)
         self.span: trace.Span = trace.INVALID_SPAN
         self.status = 0
         self.trace_id = ""

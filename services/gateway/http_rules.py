@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import MethodDescriptor
 
 from backbone.contracts import ContractError, http_rule
-from services.gateway.path_template import PathTemplate, parse
+from backbone.path_template import PathTemplate, parse
 
 
 @dataclass(frozen=True)

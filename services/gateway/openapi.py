@@ -12,6 +12,7 @@ import orjson
 from google.protobuf.descriptor import MethodDescriptor
 
 from backbone.contracts import access_rule, snake_case
+from backbone.path_template import parse
 from services.gateway import bytes as byte_streams
 from services.gateway import comments
 from services.gateway.content_headers import entity_tag, none_match
@@ -24,9 +25,10 @@ from services.gateway.openapi_responses import (
     TRACE,
     refusals,
     security_scheme,
+    step_up_of,
+    told,
 )
 from services.gateway.openapi_schemas import Schema, Schemas
-from services.gateway.path_template import parse
 from services.gateway.requests import Parameter, RequestBuilder
 from services.gateway.routes import Handler, display
 from services.gateway.settings import GatewaySettings
@@ -131,6 +133,9 @@ def _common(rpc: MethodDescriptor, comment: str, *, body: bool) -> Schema:
     }
     if roles:
         operation["x-roles"] = roles
+    if step_up := step_up_of(rule):
+        operation["x-step-up"] = step_up
+        operation["description"] += f"\n\n{told(step_up)}"
     return operation
 
 

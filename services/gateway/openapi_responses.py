@@ -3,7 +3,10 @@
 import re
 from typing import Any
 
+from administration.options.v1 import options_pb2
+
 from backbone.errors import DomainError
+from backbone.tokens import LEVELS
 from services.gateway.settings import GatewaySettings
 
 Schema = dict[str, Any]
@@ -20,6 +23,15 @@ PROBLEM: Schema = {
         "detail": {"type": "string"},
         "reason": {"type": "string", "description": "A stable word that programs match on."},
         "trace_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "acr_values": {
+            "type": "string",
+            "description": "With INSUFFICIENT_USER_AUTHENTICATION: the level to sign in with.",
+        },
+        "max_age": {
+            "type": "string",
+            "description": "With the same: how many seconds ago the sign-in may be, at most.",
+        },
+        "retry_after": {"type": "string", "description": "Seconds, as in Retry-After."},
         "errors": {
             "type": "array",
             "items": {
@@ -45,6 +57,11 @@ _TITLES = {
     415: "The body has another media type.",
 }
 _SCHEME = "bearer"
+CHALLENGE = (
+    "RFC 6750. For a token that is bound to a key, or a proof at fault, its scheme is DPoP (RFC"
+    ' 9449, section 7.1). `error="insufficient_user_authentication"` names in `acr_values` and'
+    " `max_age` how to sign the person in again (RFC 9470)."
+)
 
 
 def problem(description: str) -> Schema:
@@ -76,10 +93,29 @@ def refusals(comment: str, *, public: bool, body: bool) -> dict[str, Schema]:
     if "401" in responses:
         responses["401"]["headers"] = {
             **TRACE,
-            "WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}},
+            "WWW-Authenticate": {"description": CHALLENGE, "schema": {"type": "string"}},
         }
     responses["default"] = problem("Any other refusal or failure.")
     return responses
+
+
+def step_up_of(rule: options_pb2.AccessRule) -> Schema:
+    """What an access rule asks of the sign-in beyond a role; empty when nothing."""
+    asked: Schema = {}
+    if rule.level:
+        asked["acr_values"] = next(name for name, level in LEVELS.items() if level == rule.level)
+    if rule.max_age_seconds:
+        asked["max_age"] = rule.max_age_seconds
+    return asked
+
+
+def told(step_up: Schema) -> str:
+    """The same in words."""
+    words = [f"{name} {value}" for name, value in step_up.items()]
+    return (
+        f"Needs a sign-in with {' and '.join(words)}; else 401 with"
+        " `insufficient_user_authentication` (RFC 9470)."
+    )
 
 
 def _leaves(error: type[DomainError]) -> list[type[DomainError]]:

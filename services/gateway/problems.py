@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 
+from backbone.dpop import ALGORITHMS
 from backbone.errors import DomainError, problem
 
 MEDIA_TYPE = b"application/problem+json"
@@ -63,22 +64,39 @@ class ClientDisconnected(Exception):
     """The client left before its request was complete: there is nobody to answer."""
 
 
-def challenge(token_sent: bool) -> tuple[bytes, bytes]:
-    """The ``WWW-Authenticate`` of a 401 (RFC 6750, section 3).
+_STEP_UP = "INSUFFICIENT_USER_AUTHENTICATION"
+
+
+def challenge(document: dict[str, Any], authorization: bytes) -> tuple[bytes, bytes]:
+    """The ``WWW-Authenticate`` of a 401 (RFC 6750, section 3; RFC 9449, 7.1; RFC 9470, 3).
 
     A request without a token gets no error code: it did nothing wrong but come without one.
     """
-    value = b'Bearer realm="administration"'
-    if token_sent:
-        value += b', error="invalid_token"'
-    return b"www-authenticate", value
+    reason: str = document["reason"]
+    bound = reason.startswith("DPOP_") or reason == "TOKEN_BOUND"
+    bound = bound or authorization[:5].lower() == b"dpop "
+    words = [f'algs="{" ".join(ALGORITHMS)}"'] if bound else []
+    if reason.startswith("DPOP_"):
+        words.append('error="invalid_dpop_proof"')
+    elif reason == _STEP_UP:
+        words.append('error="insufficient_user_authentication"')
+        words += [
+            f'{name}="{document[name]}"' for name in ("acr_values", "max_age") if name in document
+        ]
+    elif authorization:
+        words.append('error="invalid_token"')
+    scheme = "DPoP" if bound else "Bearer"
+    value = ", ".join([f'{scheme} realm="administration"', *words])
+    return b"www-authenticate", value.encode("ascii")
 
 
-def headers_of(error: BaseException, status: int, token_sent: bool) -> Headers:
+def headers_of(error: BaseException, document: dict[str, Any], authorization: bytes) -> Headers:
     """The response headers that go with an error's problem document."""
     headers = list(error.headers) if isinstance(error, HttpError) else []
-    if status == 401:
-        headers.append(challenge(token_sent))
+    if document["status"] == 401:
+        headers.append(challenge(document, authorization))
+    if "retry_after" in document:
+        headers.append((b"retry-after", str(document["retry_after"]).encode("ascii")))
     return headers
 
 

@@ -7,9 +7,9 @@ from urllib.parse import unquote_to_bytes
 
 from backbone.contracts import ContractError
 from backbone.errors import InvalidInput
+from backbone.path_template import PathTemplate, parse
 from services.gateway.exchange import Exchange
 from services.gateway.names import json_path
-from services.gateway.path_template import PathTemplate, parse
 from services.gateway.problems import MethodNotAllowed, PathNotFound
 
 Handler = Callable[[Exchange, tuple[str, ...]], Awaitable[None]]

@@ -21,11 +21,16 @@ AUDIENCE = "backbone"
 
 
 class FakeRealm:
-    """Serves ``/jwks`` on loopback until `close`; `asked` counts how often."""
+    """Serves ``/jwks`` on loopback until `close`; `asked` counts how often.
+
+    It answers while `answering` is set; cleared, its callers wait, as for a realm that is slow.
+    """
 
     def __init__(self) -> None:
         self.asked = 0
         self.down = False
+        self.answering = threading.Event()
+        self.answering.set()
         self.keys: dict[str, RSAKey] = {}
         self.add_key("first")
         realm = self
@@ -33,6 +38,7 @@ class FakeRealm:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 realm.asked += 1
+                realm.answering.wait(20)
                 body = json.dumps({"keys": [] if realm.down else realm.public()}).encode()
                 self.send_response(503 if realm.down else 200)
                 self.send_header("Content-Type", "application/json")
@@ -75,6 +81,7 @@ class FakeRealm:
         )
 
     def close(self) -> None:
+        self.answering.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -1,6 +1,6 @@
 """A gRPC client built from a contract: every rpc, of all four kinds, as a method."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -26,15 +26,29 @@ class Client:
             self._streams[name] = bool(method.server_streaming)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(request: Any, *, token: str = "", timeout: float = 20.0) -> Any:
-            started = self.start(name, request, token=token, timeout=timeout)
+        def call(
+            request: Any,
+            *,
+            token: str = "",
+            timeout: float = 20.0,
+            metadata: Sequence[tuple[str, str]] = (),
+        ) -> Any:
+            started = self.start(name, request, token=token, timeout=timeout, metadata=metadata)
             return started if self._streams[name] else started.result()
 
         return call
 
-    def start(self, name: str, request: Any, *, token: str = "", timeout: float = 20.0) -> Any:
+    def start(
+        self,
+        name: str,
+        request: Any,
+        *,
+        token: str = "",
+        timeout: float = 20.0,
+        metadata: Sequence[tuple[str, str]] = (),
+    ) -> Any:
         """The call object: a future, or an iterator that can be cancelled."""
-        metadata = [("authorization", f"Bearer {token}")] if token else []
+        metadata = [("authorization", f"Bearer {token}")] if token else list(metadata)
         call = self._calls[name]
         start = call if self._streams[name] else call.future  # type: ignore[attr-defined]
         return start(request, timeout=timeout, metadata=metadata)
@@ -66,12 +80,14 @@ class Refusal:
         self.reason = ""
         self.trace_id = ""
         self.fields: dict[str, str] = {}
+        self.metadata: dict[str, str] = {}
         status = rpc_status.from_call(error)
         self.detail = status.message if status else error.details() or ""
         for packed in status.details if status else ():
             info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
             if packed.Unpack(info):
                 self.reason, self.trace_id = info.reason, info.metadata["trace_id"]
+                self.metadata = dict(info.metadata)
             elif packed.Unpack(bad):
                 self.fields = {item.field: item.reason for item in bad.field_violations}
 

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 from administration.options.v1 import options_pb2
+from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
@@ -56,6 +57,7 @@ def method(
     rule: options_pb2.AccessRule | None = None,
     client_streaming: bool = False,
     server_streaming: bool = False,
+    path: str = "",
 ) -> MethodDescriptorProto:
     made = MethodDescriptorProto(
         name=name,
@@ -66,6 +68,8 @@ def method(
     )
     if rule is not None:
         made.options.Extensions[options_pb2.access].CopyFrom(rule)
+    if path:
+        made.options.Extensions[annotations_pb2.http].get = path
     return made
 
 
@@ -86,6 +90,7 @@ class Schema:
             dependency=[
                 "google/protobuf/timestamp.proto",
                 "administration/options/v1/options.proto",
+                "google/api/annotations.proto",
             ],
         )
         for item in messages:

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
-from administration.options.v1.options_pb2 import AccessRule, FieldRules
+from administration.options.v1.options_pb2 import AccessRule, AssuranceLevel, FieldRules
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -22,6 +22,7 @@ from backbone.contracts import ContractError
 from backbone.errors import Conflict
 from backbone.rpc import Call, CurrentCall, Grpc
 from backbone.settings import ConfigurationError
+from tests.support.dpop import Prover
 from tests.support.fake_realm import ISSUER, FakeRealm
 from tests.support.nameko import CONFIG, in_background
 from tests.support.polling import eventually
@@ -30,6 +31,9 @@ from tests.support.rpc import Client, refusal
 from tests.support.schemas import INT64, Schema, field, message, method
 
 CITIZENS = AccessRule(roles=["citizen"])
+SURELY = AccessRule(
+    roles=["citizen"], level=AssuranceLevel.ASSURANCE_LEVEL_SUBSTANTIAL, max_age_seconds=600
+)
 made = Schema(
     [
         message("Word", field("text", rules=FieldRules(required=True, max_length=9))),
@@ -38,6 +42,7 @@ made = Schema(
     [
         method("Say", "Word", "Word", rule=CITIZENS),
         method("SayToAll", "Word", "Word", rule=AccessRule(public=True)),
+        method("SaySurely", "Word", "Word", rule=SURELY, path="/v1/surely/{text}"),
         method("Spell", "Word", "Word", rule=CITIZENS, server_streaming=True),
         method("Collect", "Word", "Count", rule=CITIZENS, client_streaming=True),
         method(
@@ -77,6 +82,10 @@ class Echo:
             raise RuntimeError("password=hunter2")
         if request.text == "who":
             return Word(text=self.call.authenticated.subject)
+        return request
+
+    @grpc_
+    def say_surely(self, request: Any) -> Any:
         return request
 
     @grpc_
@@ -316,7 +325,9 @@ def test_a_service_that_lacks_an_rpc_of_its_contract_does_not_start(environment:
         def say(self, request: Any) -> Any:
             return request
 
-    with pytest.raises(ContractError, match="no method for Answer, Collect, SayToAll, Spell"):
+    with pytest.raises(
+        ContractError, match="no method for Answer, Collect, SaySurely, SayToAll, Spell"
+    ):
         NativeContainer(Part, CONFIG).start()
 
 
@@ -372,3 +383,106 @@ def test_logs_are_lines_of_json_without_the_token(
     assert line["service"] == "echo"
     assert line["level"] == "WARNING"
     assert caller.token not in line["message"]
+
+
+# ---- how surely the person was recognised (RFC 9470) ----------------------------------------
+
+
+def test_a_call_below_the_level_of_its_rule_is_told_how_to_sign_in_again(
+    echo: Client, signing_realm: FakeRealm
+) -> None:
+    now = time.time()
+    good = {"acr": "substantial", "auth_time": now}
+    for claims in (good, good | {"acr": "high"}, good | {"auth_time": now - 500}):
+        token = signing_realm.token(claims)
+        assert echo.say_surely(Word(text="a"), token=token).text == "a"
+    for claims in (
+        good | {"acr": "low"},
+        good | {"acr": "none"},
+        good | {"acr": None},
+        good | {"auth_time": now - 700},
+        good | {"auth_time": None},
+    ):
+        token = signing_realm.token(claims)
+        told = refusal(lambda: echo.say_surely(Word(text="a"), token=token))  # noqa: B023
+        assert told.code == grpc.StatusCode.UNAUTHENTICATED
+        assert told.reason == "INSUFFICIENT_USER_AUTHENTICATION"
+        assert told.metadata["acr_values"] == "substantial"
+        assert told.metadata["max_age"] == "600"
+
+
+def test_a_stronger_sign_in_gives_no_role(echo: Client, signing_realm: FakeRealm) -> None:
+    token = signing_realm.token({"acr": "high", "realm_access": {"roles": ["agent"]}})
+    told = refusal(lambda: echo.say_surely(Word(text="a"), token=token))
+    assert (told.code, told.reason) == (grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING")
+
+
+# ---- a token that is bound to a key (RFC 9449) ----------------------------------------------
+
+PUBLIC = "http://127.0.0.1:8000"
+
+
+def bound(realm: FakeRealm, prover: Prover) -> str:
+    claims = {"cnf": {"jkt": prover.thumbprint}, "acr": "high", "auth_time": time.time()}
+    return realm.token(claims)
+
+
+def test_a_bound_token_is_good_with_a_proof_for_a_route_of_the_rpc_and_once(
+    echo: Client, signing_realm: FakeRealm
+) -> None:
+    prover = Prover()
+    token = bound(signing_realm, prover)
+
+    def call(path: str, method: str = "GET", scheme: str = "DPoP", proof: str | None = None) -> Any:
+        made = proof if proof is not None else prover.proof(method, PUBLIC + path, token)
+        metadata = [
+            ("authorization", f"{scheme} {token}"),
+            ("dpop", made),
+            ("dpop-request", f"{method} {path}"),
+        ]
+        return echo.say_surely(Word(text="a"), metadata=[item for item in metadata if item[1]])
+
+    proof = prover.proof("GET", f"{PUBLIC}/v1/surely/a", token)
+    assert call("/v1/surely/a", proof=proof).text == "a"
+    # A HEAD is answered by the route of GET, with a proof of its own.
+    assert call("/v1/surely/a", method="HEAD").text == "a"
+    for refused, reason in (
+        (lambda: call("/v1/surely/a", proof=proof), "DPOP_PROOF_REPLAYED"),
+        (lambda: call("/v1/surely/a", proof=""), "DPOP_PROOF_INVALID"),
+        (lambda: call("/v1/surely/a/b"), "DPOP_PROOF_INVALID"),
+        (lambda: call("/v1/me"), "DPOP_PROOF_INVALID"),
+        (lambda: call("/v1/surely/a", method="POST"), "DPOP_PROOF_INVALID"),
+        (lambda: call("/v1/surely/a", scheme="Bearer"), "TOKEN_BOUND"),
+        (lambda: call("/v1/surely/a", scheme="Basic"), "TOKEN_INVALID"),
+        (lambda: echo.say_surely(Word(text="a"), token=token), "TOKEN_BOUND"),
+    ):
+        told = refusal(refused)
+        assert (told.code, told.reason) == (grpc.StatusCode.UNAUTHENTICATED, reason)
+
+
+def test_a_token_that_is_bound_to_no_key_needs_no_proof_and_has_none(
+    echo: Client, signing_realm: FakeRealm
+) -> None:
+    prover = Prover()
+    token = signing_realm.token({"acr": "high", "auth_time": time.time()})
+    metadata = [
+        ("authorization", f"DPoP {token}"),
+        ("dpop", prover.proof("GET", f"{PUBLIC}/v1/surely/a", token)),
+        ("dpop-request", "GET /v1/surely/a"),
+    ]
+    told = refusal(lambda: echo.say_surely(Word(text="a"), metadata=metadata))
+    assert (told.code, told.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_NOT_BOUND")
+
+
+def test_an_rpc_without_a_route_takes_no_bound_token(
+    echo: Client, signing_realm: FakeRealm
+) -> None:
+    prover = Prover()
+    token = bound(signing_realm, prover)
+    metadata = [
+        ("authorization", f"DPoP {token}"),
+        ("dpop", prover.proof("GET", f"{PUBLIC}/v1/surely/a", token)),
+        ("dpop-request", "GET /v1/surely/a"),
+    ]
+    told = refusal(lambda: echo.say(Word(text="a"), metadata=metadata))
+    assert (told.code, told.reason) == (grpc.StatusCode.UNAUTHENTICATED, "DPOP_PROOF_INVALID")

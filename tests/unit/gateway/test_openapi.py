@@ -4,13 +4,15 @@ from typing import Any
 
 import httpx
 import pytest
+from administration.options.v1.options_pb2 import AccessRule, AssuranceLevel
 from openapi_spec_validator import validate
 
+from backbone.path_template import parse
 from services.gateway import assembly
 from services.gateway.bytes import HANDLERS, byte_stream
 from services.gateway.http_rules import bindings
 from services.gateway.openapi_bytes import DESCRIBED
-from services.gateway.path_template import parse
+from services.gateway.openapi_responses import step_up_of, told
 from services.gateway.routes import display
 
 
@@ -85,3 +87,14 @@ def test_every_message_of_an_operation_has_a_schema(document: dict[str, Any]) ->
     for rpc in assembly.rpcs():
         if not rpc.server_streaming and (bindings(rpc) or byte_stream(rpc)):
             assert rpc.output_type.name in schemas
+
+
+def test_a_level_that_a_rule_asks_for_is_in_the_document(document: dict[str, Any]) -> None:
+    rule = AccessRule(
+        roles=["citizen"], level=AssuranceLevel.ASSURANCE_LEVEL_HIGH, max_age_seconds=60
+    )
+    assert step_up_of(rule) == {"acr_values": "high", "max_age": 60}
+    assert "acr_values high and max_age 60" in told(step_up_of(rule))
+    assert step_up_of(AccessRule(roles=["citizen"])) == {}
+    refused = document["paths"]["/v1/me"]["get"]["responses"]["401"]
+    assert "RFC 9470" in refused["headers"]["WWW-Authenticate"]["description"]

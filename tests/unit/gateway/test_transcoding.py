@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from backbone.contracts import ContractError, message_class
+from backbone.path_template import parse
 from services.gateway.application import Application
 from services.gateway.cors import Cors
 from services.gateway.http_rules import bindings
-from services.gateway.path_template import parse
 from services.gateway.problems import PathNotFound
 from services.gateway.routes import Route, RouteTable
 from services.gateway.unary import UnaryHandler

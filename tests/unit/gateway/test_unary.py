@@ -5,16 +5,25 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 from administration.documents.v1 import documents_pb2
 from administration.exchange.v1 import exchange_pb2
 from administration.identity.v1 import identity_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from backbone.errors import Forbidden, InvalidInput, NotFound, TooMany, Unauthenticated
+from backbone.errors import (
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 from services.gateway.edge import Edge
 from tests.unit.gateway.conftest import TRACE_ID, Services, problem_of, start_edge
 
 ID = "0190a1b2-0000-7000-8000-000000000001"
+STEP_UP = "INSUFFICIENT_USER_AUTHENTICATION"
 SHARE = {"administration": "cacem", "purpose": "École", "expireTime": "2027-01-01T00:00:00Z"}
 
 
@@ -130,6 +139,74 @@ def test_a_challenge_tells_a_missing_token_from_a_bad_one(
     assert bad.headers["www-authenticate"] == (
         'Bearer realm="administration", error="invalid_token"'
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "scheme", "challenge"),
+    [
+        (
+            Unauthenticated("Again.", reason=STEP_UP, metadata={"acr_values": "substantial"}),
+            "Bearer",
+            'Bearer realm="administration", error="insufficient_user_authentication",'
+            ' acr_values="substantial"',
+        ),
+        (
+            Unauthenticated("Again.", reason=STEP_UP, metadata={"max_age": "60"}),
+            "DPoP",
+            'DPoP realm="administration", algs="ES256 EdDSA Ed25519",'
+            ' error="insufficient_user_authentication", max_age="60"',
+        ),
+        (
+            Unauthenticated("Bound.", reason="TOKEN_BOUND"),
+            "Bearer",
+            'DPoP realm="administration", algs="ES256 EdDSA Ed25519", error="invalid_token"',
+        ),
+        (
+            Unauthenticated("Proof.", reason="DPOP_PROOF_REPLAYED"),
+            "DPoP",
+            'DPoP realm="administration", algs="ES256 EdDSA Ed25519", error="invalid_dpop_proof"',
+        ),
+    ],
+    ids=["level", "age", "bound", "proof"],
+)
+def test_a_challenge_says_what_would_be_accepted(
+    services: Services, client: httpx.Client, error: Unauthenticated, scheme: str, challenge: str
+) -> None:
+    services.answers["GetMe"] = raises(error)
+    refused = client.get("/v1/me", headers={"Authorization": f"{scheme} a.b.c"})
+    document = problem_of(refused)
+    assert (document["status"], document["reason"]) == (401, error.reason)
+    assert refused.headers["www-authenticate"] == challenge
+    assert document | error.metadata == document
+
+
+def test_an_outage_that_says_how_long_it_lasts_is_told_to_clients(
+    services: Services, client: httpx.Client
+) -> None:
+    services.answers["GetMe"] = raises(Unavailable("Later.", metadata={"retry_after": "7"}))
+    answer = client.get("/v1/me")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+
+
+def test_a_proof_goes_to_the_service_with_the_request_that_it_is_for(
+    services: Services, client: httpx.Client
+) -> None:
+    services.answers["GetDocument"] = raises(NotFound("No such document."))
+    forged = {"DPoP-Request": "GET /v1/elsewhere", "DPoP": "a.b.c", "Authorization": "DPoP x"}
+    client.get(f"/v1/documents/{ID}?", headers=forged)
+    (_, _, metadata) = services.calls[0]
+    assert metadata["authorization"] == "DPoP x"
+    assert metadata["dpop"] == "a.b.c"
+    assert metadata["dpop-request"] == f"GET /v1/documents/{ID}"
+
+
+def test_two_proofs_or_what_cannot_be_one_are_refused_before_any_call(
+    services: Services, client: httpx.Client
+) -> None:
+    for headers in ([(b"DPoP", b"a.b.c"), (b"DPoP", b"a.b.c")], [(b"DPoP", b"\xff")]):
+        refused = client.get("/v1/me", headers=headers)
+        assert problem_of(refused)["reason"] == "DPOP_PROOF_INVALID"
+    assert services.calls == []
 
 
 def test_a_token_that_cannot_be_one_is_refused_before_any_call(
