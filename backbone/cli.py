@@ -8,25 +8,26 @@ import click
 from backbone.contracts import ContractError
 from backbone.settings import ConfigurationError
 
-# Groups in modules of their own, imported when they are called: a service loads none of them.
-GROUPS = {
+# Commands in modules of their own, imported when they are called: a service loads none of them.
+COMMANDS = {
     "events": "backbone.events.cli",
     "partner": "backbone.partners.cli",
     "topics": "backbone.events.topics_cli",
+    "verify": "backbone.receipts.cli",
 }
 
 
 class LazyGroup(click.Group):
-    """A group that knows the names of `GROUPS` without importing them."""
+    """A group that knows the names of `COMMANDS` without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *GROUPS])
+        return sorted([*super().list_commands(ctx), *COMMANDS])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in GROUPS:
+        if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
-        group: click.Group = getattr(importlib.import_module(GROUPS[cmd_name]), cmd_name)
-        return group
+        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
+        return command
 
 
 @click.group(cls=LazyGroup)

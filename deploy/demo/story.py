@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from deploy.demo.gateway import Gateway, Inbox
 from deploy.demo.narrator import Narrator, StepError, abridged, expect
 from deploy.demo.partner import Listener, may_read
 from deploy.demo.realm import Realm, claims, unsigned
+from deploy.local.services import BACKBONE
 
 PDF = Path(__file__).with_name("attestation.pdf")
 PUBLIC_TOPIC = "public.documents.v1.Document"
@@ -48,6 +51,8 @@ class Story:
             self._share()
         with step("The partner fetches the document: GET …/content"):
             self._fetch()
+        with step("The receipt, checked without the system: backbone verify"):
+            self._verify()
         self._refusals()
         with step("The trace of the deposit: every hop"):
             self._trace()
@@ -126,6 +131,26 @@ class Story:
         self._tell("bytes", f"{len(answer.content)} of {answer.headers['Content-Type']}")
         expect(answer.content == PDF.read_bytes(), "the bytes are not those deposited")
         self._tell("identical", "yes, byte for byte")
+
+    def _verify(self) -> None:
+        path = f"/v1/documents/{self._document['documentId']}/receipt"
+        receipt = self._ok(self._gateway.get(path, self._token))
+        # Where an administration publishes its key, here by its own word.
+        key = self._ok(self._gateway.get("/v1/receipts/checkpoint", ""))["key"]
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(receipt, file)
+            file.flush()
+            root = self._stack["authority"]["root"]
+            trusted = ("--key", key, "--tsa-certificate", root)
+            done = subprocess.run(
+                (str(BACKBONE), "verify", file.name, str(PDF), *trusted),
+                check=False,
+                capture_output=True,
+                text=True,
+            )
+        for line in done.stdout.splitlines():
+            self._tell("", line[:100])
+        expect(done.returncode == 0, done.stderr or "the receipt is not good")
 
     def _refusals(self) -> None:
         step = self._narrator.step

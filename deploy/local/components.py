@@ -3,7 +3,7 @@
 import sys
 from functools import partial
 
-from deploy.local import kafka, keycloak, minio, postgres, services
+from deploy.local import authority, kafka, keycloak, minio, postgres, services
 from deploy.local.component import Component
 from deploy.local.paths import MAILBOX
 from deploy.local.probes import http_ok, smtp_ok
@@ -55,6 +55,19 @@ def components(site: Site) -> list[Component]:
             ports=("collector",),
         ),
         Component(
+            name="authority",
+            prepare=authority.prepare,
+            command=(
+                sys.executable,
+                "-m",
+                "deploy.local.authority",
+                "--port",
+                str(site.ports["authority"]),
+            ),
+            healthy=http_ok(site.url("authority", "/healthz")),
+            ports=("authority",),
+        ),
+        Component(
             name="minio",
             program=MINIO,
             prepare=minio.prepare,
@@ -102,7 +115,7 @@ def components(site: Site) -> list[Component]:
         *(
             Component(
                 name=name,
-                after=("migrations", "topics", "minio", "mailbox"),
+                after=("migrations", "topics", "minio", "mailbox", "authority"),
                 command=services.command(name),
                 environment=services.environment(site, name),
                 healthy=http_ok(site.url(f"{name}_ops", "/readyz")),

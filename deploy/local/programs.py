@@ -37,6 +37,8 @@ def check_prerequisites() -> None:
         missing.append(("Maven", "apt-get install maven  (brew install maven)"))
     if not MINIO.installed and not shutil.which("go"):
         missing.append(("Go 1.21 or newer", "apt-get install golang-go  (brew install go)"))
+    if not shutil.which("openssl"):
+        missing.append(("OpenSSL (time stamps)", "apt-get install openssl  (brew install openssl)"))
     if os.geteuid() == 0 and not shutil.which("setpriv"):
         missing.append(
             ("setpriv (PostgreSQL refuses to run as root)", "apt-get install util-linux")

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from deploy.local import kafka, minio, postgres
+from deploy.local import authority, kafka, minio, postgres
 from deploy.local.errors import StackError
 from deploy.local.install import tail
 from deploy.local.paths import LOCAL, LOG, ROOT
@@ -47,6 +47,10 @@ def environment(site: Site, name: str) -> dict[str, str]:
             "BACKBONE_STORAGE_SECRET_KEY": site.secrets["minio_documents"],
             "BACKBONE_STORAGE_BUCKET": minio.BUCKET,
             "BACKBONE_STORAGE_SECURE": "false",
+            "BACKBONE_RECEIPTS_ORIGIN": f"{site.address(GATEWAY)}/receipts",
+            "BACKBONE_RECEIPTS_KEY": site.secrets["receipts_key"],
+            "BACKBONE_RECEIPTS_TSA_URL": site.url("authority"),
+            "BACKBONE_RECEIPTS_TSA_CAFILE": str(authority.ROOT_CERTIFICATE),
         }
     if name == "notifications":
         own |= {"BACKBONE_SMTP_HOST": HOST, "BACKBONE_SMTP_PORT": str(site.ports["smtp"])}

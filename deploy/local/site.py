@@ -25,6 +25,7 @@ PORTS: Mapping[str, int] = {
     "minio": 19100,
     "smtp": 11025,
     "collector": 14318,
+    "authority": 13161,
     "gateway": 8000,
     "identity": 15051,
     "documents": 15052,
@@ -50,6 +51,7 @@ SECRET_NAMES = (
     "minio_root",
     "minio_documents",
     "minio_kms",
+    "receipts_key",
     "client_identity",
     "client_documents",
     "client_notifications",
@@ -125,6 +127,8 @@ def load_secrets() -> dict[str, str]:
 def _generate(name: str) -> str:
     if name == "minio_kms":  # MinIO asks for a key name and 32 bytes
         return "backbone:" + base64.b64encode(secrets.token_bytes(32)).decode()
+    if name == "receipts_key":  # 32 bytes
+        return base64.b64encode(secrets.token_bytes(32)).decode()
     if name.startswith("password_"):  # typed by hand at the sign-in page
         return secrets.token_hex(8)
     return secrets.token_urlsafe(24)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from deploy.keycloak import development_realm
-from deploy.local import kafka, keycloak, minio, postgres, services
+from deploy.local import authority, kafka, keycloak, minio, postgres, services
 from deploy.local.errors import StackError
 from deploy.local.paths import LOG, MAILBOX, STACK, write_private
 from deploy.local.site import Site
@@ -47,6 +47,7 @@ def describe(site: Site, processes: dict[str, int]) -> Stack:
         "smtp": site.address("smtp"),
         "mailbox": str(MAILBOX),
         "collector": site.url("collector"),
+        "authority": {"url": site.url("authority"), "root": str(authority.ROOT_CERTIFICATE)},
         "logs": str(LOG),
         "services": {name: _service(site, name) for name in names},
         "accounts": _accounts(site),

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     ForeignKey,
+    LargeBinary,
     String,
     exists,
     func,
@@ -37,6 +38,9 @@ class DocumentRow(Base):
     create_time: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now()
     )
+    # Its place in the log of deposits, and what keeps it secret there; None until `log.py` sets it.
+    leaf_index: Mapped[int | None] = mapped_column(BigInteger)
+    leaf_salt: Mapped[bytes | None] = mapped_column(LargeBinary)
 
     @property
     def key(self) -> str:

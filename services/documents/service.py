@@ -1,24 +1,35 @@
 """Documents: the vault."""
 
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from administration.documents.v1 import documents_pb2, events_pb2
+from prometheus_client import Gauge
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backbone.database import Database, Transactions
+from backbone.database import Database, Transactions, after_commit
 from backbone.dependencies import Settings
-from backbone.errors import Conflict, InvalidInput
+from backbone.errors import Conflict, InvalidInput, Unavailable
 from backbone.events import Events, Publisher
+from backbone.live import Live, Watchers
+from backbone.loops import loop
 from backbone.rpc import Call, CurrentCall, Grpc
 from backbone.settings import PREFIX
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
+from services.documents.log import Log
+from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
+
+# How long a receipt is waited for, and how often it is asked for what no bell rings.
+RECEIPT_SECONDS, RECEIPT_PAUSE = 3.0, 0.1
+WATCHERS = Gauge("receipt_watchers", "Callers who wait for a receipt.")
+OLDEST = Gauge("log_oldest_seconds", "Age of the oldest deposit that has no place in the log.")
 
 
 class VaultSettings(BaseSettings):
@@ -33,7 +44,9 @@ class DocumentsService:
     db: Transactions = Database()
     events: Publisher = Events()
     call: Call = CurrentCall()
+    live: Watchers = Live(WATCHERS)
     store: ObjectStore = Store()
+    seals: Seals = Sealing()
     settings: VaultSettings = Settings(VaultSettings)
 
     @grpc
@@ -120,6 +133,73 @@ class DocumentsService:
             )
             self.events.publish(event)
         return documents_pb2.ShareDocumentResponse(share=share.to_proto())
+
+    # ---- receipts -------------------------------------------------------------------------------
+
+    @loop(every=0.1)
+    def integrate_deposits(self) -> bool:
+        """Gives deposits their places in the log; true when more may wait."""
+        with self.db.transaction() as session:
+            log = Log(session)
+            count = log.integrate(self.seals.signer)
+            if count:
+                size = log.size()
+                after_commit(lambda: self.live.ring({Log.NAME: size}))
+            oldest = log.oldest_waiting()
+        OLDEST.set(max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0)
+        return bool(count)
+
+    @loop(every=0.5)
+    def stamp_checkpoint(self) -> bool:
+        """Has the latest checkpoint stamped, and so every deposit before it."""
+        if self.seals.authority is None:
+            return False
+        with self.db.transaction() as session:
+            checkpoint = Log(session).unstamped()
+        if checkpoint is not None:
+            reply = self.seals.authority.stamp(checkpoint.note)
+            with self.db.transaction() as session:
+                Log(session).stamp(checkpoint.tree_size, reply)
+        return False
+
+    @grpc
+    def get_receipt(
+        self, request: documents_pb2.GetReceiptRequest
+    ) -> documents_pb2.GetReceiptResponse:
+        end = time.monotonic() + RECEIPT_SECONDS
+        size, receipt = self._receipt(request.document_id)
+        with self.live.watching(Log.NAME, self.call.authenticated.subject) as bell:
+            while not self._complete(receipt) and self.call.active() and time.monotonic() < end:
+                bell.wait(size, timeout=RECEIPT_PAUSE)
+                size, receipt = self._receipt(request.document_id)
+        if receipt is None:
+            detail = "The deposit has no place in the log yet; ask again."
+            raise Unavailable(detail, reason="RECEIPT_PENDING")
+        return documents_pb2.GetReceiptResponse(receipt=receipt)
+
+    def _receipt(self, document_id: str) -> tuple[int, documents_pb2.Receipt | None]:
+        """The size of the log, and the receipt that it gives."""
+        with self.db.transaction() as session:
+            log = Log(session)
+            row = Documents(session).readable(document_id, self.call.authenticated)
+            return log.size(), log.receipt(row)
+
+    def _complete(self, receipt: documents_pb2.Receipt | None) -> bool:
+        return receipt is not None and bool(receipt.time_stamp or not self.seals.authority)
+
+    @grpc
+    def get_checkpoint(
+        self, request: documents_pb2.GetCheckpointRequest
+    ) -> documents_pb2.GetCheckpointResponse:
+        with self.db.transaction() as session:
+            return Log(session).checkpoint()
+
+    @grpc
+    def get_consistency_proof(
+        self, request: documents_pb2.GetConsistencyProofRequest
+    ) -> documents_pb2.GetConsistencyProofResponse:
+        with self.db.transaction() as session:
+            return Log(session).consistency(request.first_size, request.second_size)
 
 
 def _announcement(first: documents_pb2.DepositDocumentRequest | None) -> Announcement:

@@ -111,6 +111,14 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version }}
 {{ include "backbone.fromSecret" (list "BACKBONE_STORAGE_ACCESS_KEY" $secret "access-key") }}
 {{ include "backbone.fromSecret" (list "BACKBONE_STORAGE_SECRET_KEY" $secret "secret-key") }}
 {{- end }}
+{{- if has "receipts" $service.uses }}
+- {name: BACKBONE_RECEIPTS_ORIGIN, value: {{ required "receipts.origin is required: the log's name in its checkpoints, such as api.example.org/receipts" $.Values.receipts.origin | quote }}}
+{{ include "backbone.fromSecret" (list "BACKBONE_RECEIPTS_KEY" (required (printf "services.%s.existingSecret is required: the name of a Secret with the key `receipts-key`" $name) $service.existingSecret) "receipts-key") }}
+{{- with $.Values.receipts.tsaUrl }}
+- {name: BACKBONE_RECEIPTS_TSA_URL, value: {{ . | quote }}}
+- {name: BACKBONE_RECEIPTS_TSA_CAFILE, value: /etc/backbone/tsa/ca.crt}
+{{- end }}
+{{- end }}
 {{- if has "smtp" $service.uses }}
 - {name: BACKBONE_SMTP_HOST, value: {{ required "smtp.host is required: the mail server" $.Values.smtp.host | quote }}}
 - {name: BACKBONE_SMTP_PORT, value: {{ $.Values.smtp.port | quote }}}

@@ -1,0 +1,107 @@
+"""``backbone verify``: a receipt and its file, checked on any machine, without the system."""
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from administration.documents.v1 import documents_pb2
+from cryptography import x509
+from google.protobuf.json_format import Parse, ParseError
+from google.protobuf.message import Message
+
+from backbone.receipts import stamps
+from backbone.receipts.checks import Evidence, Finding, Mark, Proof, Receipt, of_receipt
+from backbone.receipts.notes import NoteError, Verifier
+
+FAILED, UNDECIDED = 1, 3
+
+M = TypeVar("M", bound=Message)
+File = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("receipt", type=File)
+@click.argument("file", type=File)
+@click.option(
+    "--key",
+    envvar="BACKBONE_VERIFY_KEY",
+    help="The published public key of the log: <name>+<key id>+<key>.",
+)
+@click.option("--tsa-certificate", type=File, help="Root of the time-stamping authority, PEM.")
+@click.option("--old-checkpoint", type=File, help="A checkpoint kept from earlier.")
+@click.option("--consistency", type=File, help="The proof between both checkpoints, as JSON.")
+def verify(
+    receipt: Path,
+    file: Path,
+    key: str | None,
+    tsa_certificate: Path | None,
+    old_checkpoint: Path | None,
+    consistency: Path | None,
+) -> None:
+    """Check RECEIPT (JSON, as GET /v1/documents/{id}/receipt gives it) of the deposit of FILE.
+
+    Exits with 0 when all is proven, 1 when something is wrong, and 3 when nothing is wrong but
+    nobody said whose key to trust (--key).
+    """
+    evidence = Evidence(
+        key=_key(key) if key else None,
+        roots=_roots(tsa_certificate) if tsa_certificate else (),
+        old_note=_note(old_checkpoint) if old_checkpoint else "",
+        proof=_json(consistency, Proof()) if consistency else None,
+    )
+    with file.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    findings: list[Finding] = []
+    for finding in of_receipt(_receipt(receipt), file.stat().st_size, sha256, evidence):
+        click.echo(f"{finding.mark.value} {finding.step:<12} {finding.words}")
+        findings.append(finding)
+    if any(finding.mark is Mark.FAILED for finding in findings):
+        click.echo("The receipt does not prove the deposit of this file.")
+        sys.exit(FAILED)
+    if evidence.key is None:
+        click.echo("Nothing is wrong, but whoever made the key could have made this receipt.")
+        sys.exit(UNDECIDED)
+    click.echo("The receipt proves the deposit of this file.")
+
+
+def _receipt(path: Path) -> Receipt:
+    answer = _json(path, documents_pb2.GetReceiptResponse())
+    # Whole answers of the gateway are taken, and what is inside of them.
+    return answer.receipt if answer.HasField("receipt") else _json(path, Receipt())
+
+
+def _note(path: Path) -> str:
+    text = _text(path)
+    if not text.startswith("{"):
+        return text
+    return _json(path, documents_pb2.GetCheckpointResponse()).checkpoint
+
+
+def _json(path: Path, message: M) -> M:
+    try:
+        return Parse(_text(path), message, ignore_unknown_fields=True)
+    except ParseError as error:
+        raise click.ClickException(f"{path}: {error}") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{path}: is not text in UTF-8") from None
+
+
+def _key(text: str) -> Verifier:
+    try:
+        return Verifier.parse(text)
+    except NoteError as error:
+        raise click.BadParameter(str(error), param_hint="--key") from None
+
+
+def _roots(path: Path) -> list[x509.Certificate]:
+    try:
+        return stamps.load_roots(path)
+    except ValueError:
+        raise click.ClickException(f"{path}: holds no certificate in PEM") from None
