@@ -16,6 +16,13 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from backbone.settings import DatabaseSettings, load
 
+# libpq's: a database whose host vanished is found out within ten seconds, not in two hours.
+_KEEPALIVE = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 1,
+    "keepalives_count": 5,
+    "tcp_user_timeout": 10_000,
+}
 _AFTER_COMMIT = "backbone.after_commit"
 _current: ContextVar[Session | None] = ContextVar("session", default=None)
 
@@ -104,6 +111,7 @@ class DatabasePool(SharedExtension):  # type: ignore[misc]
             pool_size=settings.pool_size,
             max_overflow=settings.pool_size,
             pool_pre_ping=True,
+            connect_args=_KEEPALIVE,
             # No value of a statement in an error message: it may be personal data.
             hide_parameters=True,
         )

@@ -98,6 +98,9 @@ class EventSettings(BaseSettings):
         default=12, ge=1, description="of a parked event, before it is dead"
     )
     event_pause: float = Field(default=0.5, gt=0, description="seconds before the second attempt")
+    outbox_limit: int = Field(
+        default=1_000_000, ge=1, description="events that may wait for Kafka; more are refused"
+    )
 
 
 class TelemetrySettings(BaseSettings):

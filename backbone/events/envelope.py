@@ -15,6 +15,8 @@ from backbone import contracts, telemetry
 
 CONTENT_TYPE = "application/json"
 MAX_DATA_BYTES = 256 * 1024
+MAX_KEY_BYTES = 1024
+MAX_ATTRIBUTES_BYTES = 64 * 1024
 
 Data = TypeVar("Data", bound=Message)
 Headers = list[tuple[str, bytes | None]]
@@ -46,6 +48,11 @@ def attributes(message: Message, source: str, schemas: str) -> dict[str, str]:
     key = str(getattr(message, declared.key_field))
     if not key:
         raise ValueError(f"{message.DESCRIPTOR.full_name}: {declared.key_field} is the key: set it")
+    if (size := len(key.encode())) > MAX_KEY_BYTES:
+        raise ValueError(
+            f"{message.DESCRIPTOR.full_name}: {declared.key_field} is the key: {size} bytes are"
+            f" more than its {MAX_KEY_BYTES}"
+        )
     return {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),
@@ -64,7 +71,11 @@ def encode_data(message: Message) -> bytes:
     """
     data = json_format.MessageToJson(message, indent=None).encode()
     if len(data) > MAX_DATA_BYTES:
-        raise ValueError(f"{message.DESCRIPTOR.full_name}: {len(data)} bytes are too many")
+        sizes = {of.name: len(str(value)) for of, value in message.ListFields()}
+        raise ValueError(
+            f"{message.DESCRIPTOR.full_name}: {len(data)} bytes are more than an event's"
+            f" {MAX_DATA_BYTES}; most of it is {max(sizes, key=lambda name: sizes[name])}"
+        )
     return data
 
 
@@ -93,8 +104,13 @@ def decode(received: Headers, value: bytes | None) -> Received[Message]:
     """The event in a Kafka record.
 
     Raises:
-        EnvelopeError: an attribute is missing or malformed, or the data does not fit its type.
+        EnvelopeError: an attribute is missing or malformed, or the data does not fit its type, or
+            either is larger than an event's.
     """
+    if value is not None and len(value) > MAX_DATA_BYTES:
+        raise EnvelopeError(f"{len(value)} bytes of data are more than an event's {MAX_DATA_BYTES}")
+    if sum(len(name) + len(text or b"") for name, text in received) > MAX_ATTRIBUTES_BYTES:
+        raise EnvelopeError(f"the headers are more than an event's {MAX_ATTRIBUTES_BYTES} bytes")
     try:
         # Kafka lets a header be null: like one that is missing.
         ours = [(k, v) for k, v in received if k.startswith("ce_") and v is not None]

@@ -5,6 +5,7 @@ keys flow on. The head of each key is tried again in the background, more and mo
 its last attempt it goes to the dead letters, and the next one of its key becomes the head.
 """
 
+import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -15,7 +16,7 @@ from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
-from backbone.events import topics
+from backbone.events import envelope, topics
 from backbone.events.tables import dead_letters, outbox, parked
 from backbone.settings import EventSettings
 
@@ -29,6 +30,9 @@ def key_of(record: ConsumerRecord) -> str:
     """What keeps a record in order. One without a key has an order of its own."""
     if record.key is None:
         return f"{record.partition}@{record.offset}"
+    if len(record.key) > envelope.MAX_KEY_BYTES:
+        # No index of PostgreSQL's takes it.
+        return f"sha256:{hashlib.sha256(record.key).hexdigest()}"
     return _text(record.key)
 
 
@@ -80,18 +84,14 @@ class Parking:
             .returning(dead_letters.c.offset)
         )
         if buried.first() is not None:
-            attributes = {
-                name.removeprefix("ce_"): value
-                for name, value in columns["headers"]
-                if name.startswith("ce_")
-            }
+            attributes, data = _letter(columns)
             attributes |= {"deadconsumer": self._consumer, "deadcause": cause}
             self._session.execute(
                 insert(outbox).values(
                     topic=topics.dead(record.topic),
                     key=key_of(record),
                     attributes=attributes,
-                    data=record.value or b"",
+                    data=data,
                 )
             )
 
@@ -166,6 +166,21 @@ def _columns(record: ConsumerRecord) -> dict[str, Any]:
         "headers": [[_text(name.encode()), _text(value)] for name, value in record.headers],
         "data": record.value,
     }
+
+
+def _letter(columns: dict[str, Any]) -> tuple[dict[str, str], bytes]:
+    """The attributes and the data of a dead letter for its topic.
+
+    What is larger than an event may be is in the table alone: the topic might not take it, and
+    the relay would try for ever.
+    """
+    headers, data = columns["headers"], columns["data"] or b""
+    ours = {name.removeprefix("ce_"): value for name, value in headers if name.startswith("ce_")}
+    if sum(len(name) + len(value) for name, value in headers) > envelope.MAX_ATTRIBUTES_BYTES:
+        ours = {"deadheaders": "too large: see the table"}
+    if len(data) > envelope.MAX_DATA_BYTES:
+        return ours | {"deaddata": f"{len(data)} bytes: see the table"}, b""
+    return ours, data
 
 
 def _text(raw: bytes | None) -> str:

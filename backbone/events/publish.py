@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from backbone.database import DatabasePool, after_commit, current_session
 from backbone.events import envelope, topics
+from backbone.events.backlog import Backlog
 from backbone.events.relay import Relay
 from backbone.events.tables import outbox
 from backbone.settings import EventSettings, KafkaSettings, load
@@ -28,10 +29,14 @@ _LOCKS = text("""
 class Publisher:
     """Publishes events in the open transaction: they exist when it commits, and only then."""
 
-    def __init__(self, source: str, schemas: str, relay: Relay) -> None:
+    def __init__(
+        self, source: str, schemas: str, relay: Relay, backlog: Backlog | None = None
+    ) -> None:
+        """Without `backlog`, whatever waits for Kafka, more is taken."""
         self._source = source
         self._schemas = schemas
         self._relay = relay
+        self._backlog = backlog
 
     def publish(self, message: Message) -> None:
         """Adds an event to the transaction that is open on this thread.
@@ -39,8 +44,11 @@ class Publisher:
         Raises:
             RuntimeError: no transaction is open.
             ContractError: the message is not an event. ValueError: no key, or too large.
+            Unavailable: too many events wait for Kafka already.
         """
         session = current_session()
+        if self._backlog is not None:
+            self._backlog.require_room()
         attributes = envelope.attributes(message, self._source, self._schemas)
         data = envelope.encode_data(message)
         if _PENDING not in session.info:
@@ -70,21 +78,28 @@ class Events(DependencyProvider):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self._relay: Relay | None = None
+        self._backlog: Backlog | None = None
 
     def setup(self) -> None:
         assert self.pool.transactions is not None
         name = self.container.service_name
-        self._relay = relay = Relay(self.pool.transactions.engine, load(KafkaSettings))
-        schemas = f"{load(EventSettings).public_url.rstrip('/')}/schemas"
-        self._publisher = Publisher(f"/services/{name}", schemas, relay)
+        engine, settings = self.pool.transactions.engine, load(EventSettings)
+        self._relay = relay = Relay(engine, load(KafkaSettings))
+        self._backlog = backlog = Backlog(engine, settings.outbox_limit)
+        schemas = f"{settings.public_url.rstrip('/')}/schemas"
+        self._publisher = Publisher(f"/services/{name}", schemas, relay, backlog)
 
     def start(self) -> None:
         assert self._relay is not None
+        assert self._backlog is not None
         self.container.spawn_managed_thread(self._relay.run, identifier="relay")
+        self.container.spawn_managed_thread(self._backlog.run, identifier="backlog")
 
     def stop(self) -> None:
         if self._relay is not None:
             self._relay.stop()
+        if self._backlog is not None:
+            self._backlog.stop()
 
     def kill(self) -> None:
         self.stop()

@@ -9,13 +9,14 @@ deletion sends an event again: consumers tell it by its id.
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 from opentelemetry import trace
-from prometheus_client import Counter, Gauge
-from sqlalchemy import Connection, Engine, delete, func, select, text
+from prometheus_client import Counter
+from sqlalchemy import Connection, Engine, Select, delete, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from backbone import telemetry
@@ -27,6 +28,8 @@ from backbone.settings import KafkaSettings
 log = logging.getLogger(__name__)
 
 BATCH = 1000
+# Of data in one batch, and one event on top: the relay's memory does not grow with the backlog.
+BATCH_BYTES = 8 * 1024 * 1024
 # Another process's commit does not wake this one: it is polled, more slowly while nothing comes.
 POLL_SECONDS = (0.005, 0.2)
 # Slowly: events that come steadily, each a few polls after the last, are all found by quick ones.
@@ -35,10 +38,20 @@ ELECTION_SECONDS = 0.5
 RETRY_SECONDS = (0.2, 2.0)
 # An outage that lasts longer ends a leadership: what was sent and not acknowledged is sent again.
 FLUSH_SECONDS = 30.0
+# Before a topic that Kafka lacks is asked for again: asking takes `max_block_ms`.
+HELD_SECONDS = 20.0
 
 PUBLISHED = Counter("outbox_published_total", "Events that Kafka acknowledged.")
-OLDEST = Gauge("outbox_oldest_seconds", "Age of the oldest event that Kafka has not acknowledged.")
 
+# Of a leader whose host vanished, PostgreSQL finds out and frees the lock within ten seconds (by
+# default, in two hours); of one that was killed, its kernel tells at once.
+_SESSION = text("""
+    SET synchronous_commit = off;
+    SET tcp_keepalives_idle = 5;
+    SET tcp_keepalives_interval = 1;
+    SET tcp_keepalives_count = 5;
+    SET tcp_user_timeout = 10000
+""")
 _LOCK = text("SELECT pg_try_advisory_lock(hashtext('backbone.outbox'), hashtext(current_schema()))")
 
 
@@ -52,6 +65,8 @@ class Relay:
         self._stopping = threading.Event()
         # Why nothing is being published just now; None while all is well.
         self.trouble: str | None = None
+        # Topics that Kafka lacks, and until when their events are passed over.
+        self._held: dict[str, float] = {}
 
     def wake(self) -> None:
         """There is something to send: called after a commit of this process."""
@@ -79,7 +94,7 @@ class Relay:
             connection = pooled.execution_options(isolation_level="AUTOCOMMIT")
             try:
                 # A lost acknowledgement costs a second sending, so a commit need not wait for disk.
-                connection.execute(text("SET synchronous_commit = off"))
+                connection.execute(_SESSION)
                 if connection.execute(_LOCK).scalar():
                     self._lead(connection)
                 else:
@@ -108,7 +123,7 @@ class Relay:
             while not self._stopping.is_set():
                 self._wake.clear()
                 sent = self._relay_batch(connection, producer)
-                self.trouble = None
+                self.trouble = self._missing()
                 if sent:
                     pause = POLL_SECONDS[0]
                 else:
@@ -118,11 +133,14 @@ class Relay:
             _abandon(producer)
 
     def _relay_batch(self, connection: Connection, producer: KafkaProducer) -> int:
-        rows = connection.execute(select(outbox).order_by(outbox.c.position).limit(BATCH)).all()
+        now = time.monotonic()
+        rows = connection.execute(
+            _next([topic for topic, until in self._held.items() if until > now])
+        ).all()
+        self._hold_missing(producer, {row.topic for row in rows})
+        rows = [row for row in rows if row.topic not in self._held]
         if not rows:
-            OLDEST.set(0)
             return 0
-        OLDEST.set(max(0.0, time.time() - rows[0].create_time.timestamp()))
         spans = [_span(row) for row in rows if "traceparent" in row.attributes]
         futures = [
             producer.send(
@@ -147,6 +165,33 @@ class Relay:
             # The first failure ends this leadership: a new producer starts from what is left.
             future.get(timeout=0)
         return len(rows)
+
+    def _hold_missing(self, producer: KafkaProducer, wanted: set[str]) -> None:
+        """Holds the events of topics that Kafka lacks: those of the others go on."""
+        for topic in wanted:
+            try:
+                producer.partitions_for(topic)
+            except KafkaTimeoutError:
+                self._held[topic] = time.monotonic() + HELD_SECONDS
+                log.warning("Kafka has no topic %s: run `backbone topics apply`", topic)
+            else:
+                self._held.pop(topic, None)
+
+    def _missing(self) -> str | None:
+        names = ", ".join(sorted(self._held))
+        return f"Kafka has no topic {names}: run `backbone topics apply`" if names else None
+
+
+def _next(held: Sequence[str]) -> Select[Any]:
+    """The first events of the outbox, without those of the topics that are held."""
+    first = select(outbox).order_by(outbox.c.position).limit(BATCH)
+    if held:
+        first = first.where(outbox.c.topic.not_in(held))
+    rows = first.subquery()
+    size = func.octet_length(rows.c.data)
+    before = (func.sum(size).over(order_by=rows.c.position) - size).label("before")
+    sized = select(rows, before).subquery()
+    return select(sized).where(sized.c.before < BATCH_BYTES).order_by(sized.c.position)
 
 
 def _abandon(producer: KafkaProducer) -> None:

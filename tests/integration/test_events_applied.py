@@ -1,5 +1,6 @@
 """Applying events on the real PostgreSQL: once, in order of their key, parked when they fail."""
 
+import random
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -239,6 +240,22 @@ def test_any_bytes_whatever_are_kept_as_a_dead_letter(consumer: Consumer) -> Non
     consumer.applier.apply(records)
     assert len(consumer.dead()) == len(records)
     assert consumer.parked() == []
+
+
+def test_a_key_that_is_too_long_for_an_index_is_parked_in_its_order_all_the_same(
+    consumer: Consumer,
+) -> None:
+    # What PostgreSQL compresses would fit into an index.
+    long = random.Random(20261124).randbytes(20_000)
+    consumer.failing["a1"] = ValueError("secret")
+    consumer.applier.apply([consumer.record("a", number, key=long) for number in (1, 2)])
+    first, second = consumer.parked()
+    assert first.startswith("sha256:")
+    assert first.endswith(" ValueError")
+    assert second == first.removesuffix("ValueError")
+    consumer.failing.clear()
+    consumer.retry_until(lambda: not consumer.parked())
+    assert consumer.effects() == ["a1", "a2"]
 
 
 def test_whatever_is_dead_reaches_its_topic(consumer: Consumer, scratch: Scratch) -> None:

@@ -14,11 +14,16 @@ from typing import Any
 import pytest
 from administration.documents.v1.events_pb2 import DocumentShared
 from administration.identity.v1 import identity_pb2
+from administration.notifications.v1.events_pb2 import EmailAccepted
+from kafka.admin import KafkaAdminClient
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from backbone.contracts import ContractError
 from backbone.database import after_commit
-from backbone.events import envelope
+from backbone.errors import Unavailable
+from backbone.events import Publisher, envelope, relay
+from backbone.events.backlog import Backlog
 from tests.support.events import TOPIC, Scratch, fact, numbers, of_key
 from tests.support.kafka import header, internal_options, tap
 from tests.support.polling import eventually
@@ -76,6 +81,111 @@ def test_publishing_needs_a_transaction_an_event_and_a_key(scratch: Scratch) -> 
         with pytest.raises(ValueError, match="key"):
             scratch.publisher.publish(fact(""))
     assert scratch.waiting() == 0
+
+
+@pytest.mark.parametrize(
+    ("event", "named"),
+    [
+        (EmailAccepted(delivery_id="a", kind="x" * 20_000_000), "most of it is kind"),
+        (EmailAccepted(delivery_id="x" * 2000), "delivery_id is the key: 2000 bytes"),
+    ],
+    ids=["20 MB of data", "a long key"],
+)
+def test_what_is_too_large_for_an_event_is_refused_before_the_commit(
+    scratch: Scratch, event: EmailAccepted, named: str
+) -> None:
+    def publish() -> None:
+        with scratch.transactions.transaction():
+            scratch.publisher.publish(fact(key()))
+            scratch.publisher.publish(event)
+
+    with pytest.raises(ValueError, match=f"notifications.v1.EmailAccepted: .*{named}"):
+        publish()
+    assert scratch.waiting() == 0
+
+
+def test_a_full_outbox_takes_no_more_until_it_has_room(scratch: Scratch) -> None:
+    backlog = Backlog(scratch.engine, 2)
+    publisher = Publisher("/services/essai", "http://127.0.0.1:8000/schemas", scratch.idle, backlog)
+
+    def publish() -> None:
+        with scratch.transactions.transaction():
+            publisher.publish(fact(key()))
+
+    publish()
+    backlog.measure()
+    publish()
+    backlog.measure()
+    with pytest.raises(Unavailable) as refused:
+        publish()
+    assert refused.value.reason == "OUTBOX_FULL"
+    assert scratch.waiting() == 2
+    with scratch.relaying():
+        eventually(lambda: scratch.waiting() == 0)
+    backlog.measure()
+    publish()
+    assert scratch.waiting() == 1
+
+
+def test_what_waits_is_measured_in_number_and_age(scratch: Scratch) -> None:
+    def told(name: str) -> float:
+        scratch.backlog.measure()
+        return REGISTRY.get_sample_value(name) or 0.0
+
+    assert (told("outbox_depth"), told("outbox_oldest_seconds")) == (0, 0)
+    with scratch.transactions.transaction():
+        for _ in range(3):
+            scratch.publisher.publish(fact(key()))
+    with scratch.engine.begin() as connection:
+        connection.execute(text("UPDATE outbox SET create_time = now() - interval '1 hour'"))
+    assert told("outbox_depth") == 3
+    assert 3600 <= told("outbox_oldest_seconds") < 3660
+
+
+def test_a_backlog_of_large_events_is_relayed_in_batches_of_bounded_size(
+    scratch: Scratch, stack: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, large = key(), "x" * 1000
+    monkeypatch.setattr(relay, "BATCH_BYTES", 2500)
+    with scratch.transactions.transaction():
+        for number in range(20):
+            scratch.publisher.publish(
+                EmailAccepted(delivery_id=one, account_id=str(number), kind=large)
+            )
+    with scratch.engine.connect() as connection:
+        assert len(connection.execute(relay._next([])).all()) == 3
+    with tap(internal_options(stack), TOPIC) as topic, scratch.relaying():
+        records = topic.until(of_key(one), count=20)
+    assert [json.loads(record.value)["accountId"] for record in records] == [
+        str(number) for number in range(20)
+    ]
+
+
+def test_a_topic_that_kafka_lacks_holds_its_own_events_alone_and_then_gets_them(
+    scratch: Scratch, stack: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "HELD_SECONDS", 1.0)
+    missing, one = f"administration.essai.v1.X{uuid.uuid4().hex}", key()
+    insert = text(
+        "INSERT INTO outbox (topic, key, attributes, data)"
+        " VALUES (:topic, :key, CAST(:attributes AS jsonb), :data)"
+    )
+    with scratch.engine.begin() as connection:
+        connection.execute(insert, row_of(one) | {"topic": missing})
+    with KafkaAdminClient(**internal_options(stack)) as admin:
+        try:
+            with tap(internal_options(stack), TOPIC) as topic, scratch.relaying() as publisher:
+                with scratch.transactions.transaction():
+                    publisher.publish(fact(one))
+                topic.until(of_key(one), within=40)
+                eventually(lambda: scratch.waiting() == 1)
+                assert missing in (publisher._relay.trouble or "")
+                admin.create_topics({missing: {"num_partitions": 1, "replication_factor": 1}})
+                eventually(lambda: scratch.waiting() == 0, within=40)
+                eventually(lambda: publisher._relay.trouble is None)
+        finally:
+            if missing in admin.list_topics():
+                admin.delete_topics([missing])
 
 
 def test_an_inner_transaction_joins_the_outer_one(scratch: Scratch) -> None:
@@ -229,6 +339,30 @@ def leader(scratch: Scratch) -> str:
     )
     with scratch.engine.connect() as connection:
         return connection.execute(query, {"schema": scratch.schema}).scalar() or ""
+
+
+def test_a_leader_whose_connection_is_ended_leads_again_and_loses_nothing(
+    scratch: Scratch, stack: dict[str, Any]
+) -> None:
+    one = key()
+    end = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        " AND classid = (hashtext('backbone.outbox')::bigint & 4294967295)::oid"
+        " AND objid = (hashtext(:schema)::bigint & 4294967295)::oid"
+    )
+
+    def ended() -> bool:
+        with scratch.engine.begin() as connection:
+            return bool(connection.execute(end, {"schema": scratch.schema}).all())
+
+    with tap(internal_options(stack), TOPIC) as topic, scratch.relaying() as publisher:
+        for number in range(1, 4):
+            eventually(ended, what="a leader's lock")
+            with scratch.transactions.transaction():
+                publisher.publish(fact(one, number))
+        topic.until(of_key(one), count=3)
+        eventually(lambda: scratch.waiting() == 0)
+        assert list(dict.fromkeys(numbers(topic.drain(), one))) == [1, 2, 3]
 
 
 def test_another_process_takes_over_from_a_leader_that_is_killed(

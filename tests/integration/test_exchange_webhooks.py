@@ -1,5 +1,6 @@
 """Webhooks on the real stack: signed, in order, tried again, given up, each at its own pace."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,13 +8,14 @@ import httpx
 import pytest
 
 from backbone.partners.access import KafkaAccess
+from services.exchange.domain import signature
 from tests.support.events import kafka_settings
 from tests.support.kafka import header, internal_options, tap
 from tests.support.partners_http import TOPIC, Document, Own, bearer, own_exchange
 from tests.support.polling import eventually
 from tests.support.realm import Realm
 from tests.support.rpc import Client
-from tests.support.webhooks import Endpoint, endpoint
+from tests.support.webhooks import Endpoint, Received, endpoint
 
 TRIES = 5
 
@@ -75,6 +77,27 @@ def events(found: Endpoint, document: Document) -> list[str]:
     return [call.headers["webhook-id"] for call in found.about(document.id)]
 
 
+def forgeries(call: Received) -> dict[str, Received]:
+    """The same call as somebody else would make it, who knows everything but the secret."""
+
+    def with_header(name: str, value: str) -> Received:
+        return dataclasses.replace(call, headers=call.headers | {f"webhook-{name}": value})
+
+    theirs = signature.headers([signature.new_secret()], "a", 1, call.body)["webhook-signature"]
+    earlier = str(int(call.headers["webhook-timestamp"]) - 1)
+    return {
+        "another body": dataclasses.replace(call, body=call.body + b" "),
+        "another id": with_header("id", "another"),
+        "another time": with_header("timestamp", earlier),
+        "an old time": with_header("timestamp", "1614265330"),
+        "no time": with_header("timestamp", "now"),
+        "another's signature": with_header("signature", theirs),
+        "no signature": with_header("signature", ""),
+        "a signature that is no ASCII": with_header("signature", "v1,é"),
+        "no headers": dataclasses.replace(call, headers={}),
+    }
+
+
 def test_an_event_is_delivered_signed_and_its_attempt_is_told(
     hooks: Hooks, opened: Endpoint, document: Document
 ) -> None:
@@ -83,6 +106,9 @@ def test_an_event_is_delivered_signed_and_its_attempt_is_told(
     eventually(lambda: opened.about(document.id))
     (call,) = opened.about(document.id)
     assert call.verified(secret)
+    for name, forged in forgeries(call).items():
+        assert not forged.verified(secret), name
+    assert not call.verified(signature.new_secret())
     assert call.event["type"] == "administration.documents.v1.DocumentShared"
     assert call.event["data"]["documentId"] == document.id
     assert call.event["id"] == call.headers["webhook-id"]

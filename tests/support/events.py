@@ -15,11 +15,14 @@ from sqlalchemy import Engine, create_engine, text
 
 from backbone.database import Transactions
 from backbone.events import Publisher, tables
+from backbone.events.backlog import Backlog
 from backbone.events.relay import Relay
 from backbone.settings import KafkaSettings
 
 # Nobody subscribes to it: what a test puts there disturbs no service.
 TOPIC = "administration.notifications.v1.Delivery"
+# Of events that may wait; what is measured is what a test measures itself.
+LIMIT = 10_000
 
 
 def kafka_settings(stack: dict[str, Any]) -> KafkaSettings:
@@ -39,6 +42,7 @@ class Scratch:
         self.schema = schema
         self.engine = create_engine(self.url(), pool_size=20)
         self.transactions = Transactions(self.engine)
+        self.backlog = Backlog(self.engine, LIMIT)
         self.idle = Relay(self.engine, kafka_settings(stack))
         self.publisher = self.publisher_of(self.idle)
 
@@ -48,7 +52,7 @@ class Scratch:
         return f"{url}?options={options}&application_name={application}"
 
     def publisher_of(self, relay: Relay) -> Publisher:
-        return Publisher("/services/essai", "http://127.0.0.1:8000/schemas", relay)
+        return Publisher("/services/essai", "http://127.0.0.1:8000/schemas", relay, self.backlog)
 
     @contextmanager
     def relaying(self) -> Iterator[Publisher]:
