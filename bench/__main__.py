@@ -1,4 +1,4 @@
-"""``python -m bench [chain] [gateway] [latency] [relay]``; without a name all, and the page."""
+"""``python -m bench [chain] [gateway] [tokens] [latency] [relay]``; no name: all, and the page."""
 
 import sys
 import tempfile
@@ -14,9 +14,16 @@ from bench.latency import bench as latency
 from bench.latency import relay
 from bench.latency.bench import EventsLost
 from bench.load import LoadFailed
+from bench.tokens import bench as tokens
 from bench.tools import ToolMissing
 
-BENCHES = {"chain": chain.run, "gateway": gateway.run, "latency": latency.run, "relay": relay.run}
+BENCHES = {
+    "chain": chain.run,
+    "gateway": gateway.run,
+    "tokens": tokens.run,
+    "latency": latency.run,
+    "relay": relay.run,
+}
 
 
 @click.command(help=__doc__)
