@@ -14,11 +14,13 @@ from bench.latency import bench as latency
 from bench.latency import consume, relay
 from bench.latency.bench import EventsLost
 from bench.load import LoadFailed
+from bench.tokens import bench as tokens
 from bench.tools import ToolMissing
 
 BENCHES = {
     "chain": chain.run,
     "gateway": gateway.run,
+    "tokens": tokens.run,
     "latency": latency.run,
     "relay": relay.run,
     "consume": consume.run,

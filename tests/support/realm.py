@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from joserfc.jwk import RSAKey
 from keycloak import KeycloakAdmin
+
+from tests.support.dpop import Prover
 
 # Of the 300 s that a token lives.
 REUSE_SECONDS = 120.0
@@ -79,6 +82,57 @@ class Realm:
             password=person.password,
         )
 
+    def bound_token(self, person: Person, prover: Prover) -> str:
+        """A token that is bound to the key of `prover` (RFC 9449, section 5)."""
+        url = f"{self._stack['issuer']}/protocol/openid-connect/token"
+        form = {"client_id": "development", "grant_type": "password"}
+        return self._ask(
+            "access_token",
+            {"DPoP": prover.proof("POST", url)},
+            username=person.username,
+            password=person.password,
+            **form,
+        )
+
+    def refresh_token(self, person: Person) -> str:
+        """What gets new access tokens from the realm: never for services."""
+        return self._ask(
+            "refresh_token",
+            grant_type="password",
+            client_id="development",
+            username=person.username,
+            password=person.password,
+        )
+
+    def public_keys(self) -> dict[str, dict[str, Any]]:
+        """The keys that the realm publishes, by `kid`."""
+        return {key["kid"]: key for key in self._http.get("/certs").json()["keys"]}
+
+    @contextmanager
+    def added_key(self) -> Iterator[RSAKey]:
+        """A key that the realm publishes beside its own, and that the test can sign with."""
+        key = RSAKey.generate_key(2048)
+        component = {
+            "name": f"essai-{uuid.uuid4().hex[:12]}",
+            "providerId": "rsa",
+            "providerType": "org.keycloak.keys.KeyProvider",
+            "config": {
+                "privateKey": [key.as_pem(private=True).decode()],
+                # Below the realm's own keys: it publishes this one, and never signs with it.
+                "priority": ["-100"],
+                "enabled": ["true"],
+                "active": ["true"],
+                "algorithm": ["RS256"],
+            },
+        }
+        before = self.public_keys().keys()
+        identifier = self._admin.create_component(component)
+        try:
+            (kid,) = self.public_keys().keys() - before
+            yield RSAKey.import_key({**key.as_dict(private=True), "kid": kid})
+        finally:
+            self._admin.delete_component(identifier)
+
     def id_token(self, person: Person) -> str:
         """What OpenID Connect gives beside the access token: for the client, not for services."""
         return self._ask(
@@ -143,7 +197,13 @@ class Realm:
             self._tokens[key] = time.monotonic() + REUSE_SECONDS, token
         return token
 
-    def _ask(self, kind: str = "access_token", /, **form: str) -> str:
-        answer = self._http.post("/token", data=form)
+    def _ask(
+        self,
+        kind: str = "access_token",
+        headers: dict[str, str] | None = None,
+        /,
+        **form: str,
+    ) -> str:
+        answer = self._http.post("/token", data=form, headers=headers)
         assert answer.status_code == 200, answer.text
         return str(answer.json()[kind])

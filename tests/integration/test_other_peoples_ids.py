@@ -1,0 +1,166 @@
+"""Every role against every method, with the identifiers of somebody else: from the contracts."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from administration.options.v1 import options_pb2
+from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from backbone import contracts
+from backbone.path_template import parse
+from backbone.validation import validator
+from tests.support import vault
+from tests.support.partners_http import TOPIC
+from tests.support.realm import Realm
+from tests.support.rpc import Client, Refusal
+
+METHODS = [
+    pytest.param(area, method, id=f"{area}.{method.name}")
+    for area, name in contracts.SERVICES.items()
+    for method in contracts.service(name).methods
+]
+# Words that a rule asks for and no rule can tell.
+WORDS = {"administration": "caf-martinique", "topic": TOPIC, "url": "https://ailleurs.example/a"}
+FAULTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED}
+
+
+@pytest.fixture(scope="module")
+def ids(realm: Realm, documents: Client, gateway: httpx.Client) -> Iterator[dict[str, str]]:
+    """What belongs to one citizen, or to one partner, by the field that names it."""
+    with realm.person() as owner:
+        token = realm.token_of(owner)
+        document = vault.deposit(documents, token, vault.unique_bytes())
+        partner = {"Authorization": f"Bearer {realm.client_token('partner-caf')}"}
+        hook = {"topic": TOPIC, "url": "http://127.0.0.1:9/"}
+        made = gateway.post("/v1/webhooks", json=hook, headers=partner)
+        assert made.status_code == 200, made.text
+        webhook_id = made.json()["webhook"]["webhookId"]
+        yield {
+            "account_id": owner.account_id,
+            "document_id": document.document_id,
+            "webhook_id": webhook_id,
+        }
+        gateway.delete(f"/v1/webhooks/{webhook_id}", headers=partner)
+
+
+def others(realm: Realm) -> dict[str, str]:
+    """A token of each role, none of them the owner's."""
+    return {
+        "citizen": realm.token("stranger"),
+        "agent": realm.token("agent"),
+        "admin": realm.token("admin"),
+        "partner": realm.client_token("partner-octroi"),
+        "service": realm.client_token("documents"),
+    }
+
+
+def filled(descriptor: Descriptor, ids: dict[str, str]) -> Any:
+    """A request that every rule allows, with somebody else's identifiers wherever one goes."""
+    message: Any = contracts.message_class(descriptor)()
+    for field in descriptor.fields:
+        rules = field.GetOptions().Extensions[options_pb2.rules]
+        if field.name in ids:
+            setattr(message, field.name, ids[field.name])
+        elif rules.uuid:
+            setattr(message, field.name, str(uuid.uuid4()))
+        elif rules.required and field.message_type is not None:
+            getattr(message, field.name).CopyFrom(Timestamp(seconds=32_503_680_000))
+        elif rules.required and field.type == FieldDescriptor.TYPE_STRING:
+            setattr(message, field.name, WORDS.get(field.name, "essai"))
+    if "header" in descriptor.fields_by_name:
+        message.header.name, message.header.media_type = "acte.pdf", "application/pdf"
+    return message
+
+
+def names_somebody(method: MethodDescriptor, ids: dict[str, str]) -> bool:
+    return any(field.name in ids for field in method.input_type.fields)
+
+
+def attempt(client: Client, method: MethodDescriptor, request: Any, token: str) -> Any:
+    """What is answered, or how it is refused."""
+    given = iter([request]) if method.client_streaming else request
+    call = client.start(contracts.snake_case(method.name), given, token=token)
+    try:
+        if not method.server_streaming:
+            return call.result()
+        call.initial_metadata()
+        # An event stream that stays open was admitted, and may have nothing to tell.
+        events = method.GetOptions().HasExtension(options_pb2.server_sent_events)
+        return None if events and call.is_active() else next(call)
+    except grpc.RpcError as error:
+        return Refusal(error)
+    except StopIteration:
+        return None
+    finally:
+        call.cancel()
+
+
+@pytest.mark.parametrize(("area", "method"), METHODS)
+def test_nobody_reaches_what_is_somebody_elses(
+    area: str,
+    method: MethodDescriptor,
+    ids: dict[str, str],
+    clients: dict[str, Client],
+    realm: Realm,
+) -> None:
+    rule = contracts.access_rule(method)
+    request = filled(method.input_type, ids)
+    # Else the rules would refuse it, and nothing would have been tried.
+    validator(method.input_type)(request)
+    for role, token in others(realm).items():
+        found = attempt(clients[area], method, request, token)
+        if role not in rule.roles and not rule.public:
+            assert isinstance(found, Refusal), f"{role} is not in the rule"
+            assert (found.code, found.reason) == (
+                grpc.StatusCode.PERMISSION_DENIED,
+                "ROLE_MISSING",
+            )
+        elif isinstance(found, Refusal):
+            assert found.code not in FAULTS, f"{role}: {found.code}"
+        elif role != "service":
+            # Services act for nobody's sake but by their rule; people and partners see their own.
+            assert not names_somebody(method, ids), f"{role} was answered"
+            assert not any(value in str(found) for value in ids.values()), role
+
+
+@pytest.mark.parametrize(("area", "method"), METHODS)
+def test_nobody_reaches_it_through_the_gateway_either(
+    area: str,
+    method: MethodDescriptor,
+    ids: dict[str, str],
+    gateway: httpx.Client,
+    realm: Realm,
+) -> None:
+    rule = contracts.access_rule(method)
+    request = json_format.MessageToDict(filled(method.input_type, ids))
+    values = json_format.MessageToDict(
+        filled(method.input_type, ids), preserving_proto_field_name=True
+    )
+    for verb, template in contracts.routes(method):
+        path = template
+        for variable in parse(template).variables:
+            path = path.replace(f"{{{variable}}}", values[variable])
+        bound = {json_format_name(name) for name in parse(template).variables}
+        body = {name: value for name, value in request.items() if name not in bound}
+        for role, token in others(realm).items():
+            headers = {"Authorization": f"Bearer {token}"}
+            with gateway.stream(
+                verb, path, headers=headers, json=body if verb != "GET" else None
+            ) as answer:
+                if role not in rule.roles and not rule.public:
+                    assert answer.status_code in (400, 403), f"{role}: {answer.status_code}"
+                else:
+                    assert answer.status_code < 500, f"{role}: {answer.status_code}"
+                    if names_somebody(method, ids):
+                        assert answer.status_code >= 400, f"{role} was answered"
+
+
+def json_format_name(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
