@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 import requests
+import urllib3
 from cryptography import x509
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
@@ -96,7 +97,7 @@ class HttpAuthority:
                 answer.raise_for_status()
                 reply: bytes = answer.raw.read(MAX_REPLY_BYTES, decode_content=True)
             stamps.check(reply, note, self._roots, asked)
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             words = f"The time-stamping authority does not answer ({type(error).__name__})."
             raise Unavailable(words) from error
         except stamps.StampError as error:

@@ -45,6 +45,9 @@ SHA256 = "ab" * 32
 @pytest.fixture
 def store(scratch: Scratch) -> Scratch:
     Base.metadata.create_all(scratch.engine, tables=TABLES)  # type: ignore[arg-type]
+    with scratch.engine.begin() as connection:
+        statement = "CREATE UNIQUE INDEX ON documents (leaf_index) WHERE leaf_index IS NOT NULL"
+        connection.execute(text(statement))
     return scratch
 
 
@@ -411,6 +414,32 @@ def test_a_consistency_proof_of_what_the_log_has_not_is_refused(gateway: httpx.C
         answer = gateway.get(f"/v1/receipts/consistency?{query}")
         assert answer.status_code == 400, query
         assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.fixture
+def authority_back() -> Iterator[None]:
+    yield
+    deploy.local.start("authority")
+
+
+def test_without_the_authority_a_receipt_comes_without_its_stamp_and_gets_it_later(
+    http: Http, authority_back: None
+) -> None:
+    deploy.local.stop("authority")
+    data = vault.unique_bytes()
+    document_id = http.deposit(data)
+    answer = http.receipt(document_id)
+    assert not answer["receipt"]["timeStamp"]
+    result = http.verify(answer, data)
+    assert result.exit_code == 1
+    assert "✗ time stamp   the receipt carries none" in result.output
+    deploy.local.start("authority")
+    later = eventually(
+        lambda: (found := http.receipt(document_id))["receipt"]["timeStamp"] and found,
+        within=90,
+    )
+    result = http.verify(later, data)
+    assert result.exit_code == 0, result.output
 
 
 # ---- killed ---------------------------------------------------------------------------------
