@@ -14,6 +14,8 @@ SHORT = {
     "late-commits": 0.02,
     "poison": 0.02,
     "rebalance": 0.08,
+    "kill-broker": 0.2,
+    "freeze-broker": 0.133,
 }
 
 
