@@ -1,7 +1,8 @@
 """The operators' port of a service: ``/livez``, ``/readyz``, ``/metrics``.
 
-Ready means that every extension with a `check_ready` method returned None: the same checks that
-`backbone doctor` shows.
+Ready means that every extension with a `check_ready` method returned None. What `check_well` tells
+is said beside it, and takes no service away: a broker that is down is down for all of them, and
+they answer calls without it.
 """
 
 import json
@@ -22,10 +23,13 @@ def not_ready(container: NativeContainer) -> dict[str, str]:
     """What is not ready, and why; empty when the service is ready."""
     if container.stopping.is_set() or not container.started:
         return {"service": "is starting or stopping"}
+    return _told(container, "check_ready")
+
+
+def _told(container: NativeContainer, check: str) -> dict[str, str]:
     reasons = {}
     for extension in container.all_extensions:
-        check = getattr(extension, "check_ready", None)
-        if check is not None and (reason := check()) is not None:
+        if hasattr(extension, check) and (reason := getattr(extension, check)()) is not None:
             reasons[type(extension).__name__] = reason
     return reasons
 
@@ -43,9 +47,10 @@ def serve(container: NativeContainer, listen: str) -> ThreadingHTTPServer:
                 self._answer(HTTPStatus.OK, "application/json", b'{"status":"alive"}')
             elif self.path == "/readyz":
                 reasons = not_ready(container)
-                body = json.dumps({"status": "not ready" if reasons else "ready", **reasons})
-                status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-                self._answer(status, "application/json", body.encode())
+                status = "not ready" if reasons else "ready"
+                body = json.dumps({"status": status, **_told(container, "check_well"), **reasons})
+                code = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+                self._answer(code, "application/json", body.encode())
             elif self.path == "/metrics":
                 self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest())
             else:

@@ -40,7 +40,7 @@ def run(stack: Stack, seed: int, scale: float) -> Verdict:
     verdict.figures = {
         "poison": len(poison),
         "succeeded_later": len({effect.mark for effect in ledger.effects} & set(poison)),
-        "dead_letters_by_cause": Counter(ledger.dead.values()),
+        "dead_letters_by_cause": dict(Counter(ledger.dead.values())),
         "partition_held_seconds_max": round(max(held), 3),
         "partition_held_longer_than_5_s": sum(seconds > HELD_SECONDS for seconds in held),
     }

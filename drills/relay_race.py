@@ -8,6 +8,10 @@ import random
 import statistics
 import time
 from bisect import bisect_right
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+from kafka import KafkaConsumer, TopicPartition
 
 from deploy.local import Stack
 from drills.ledger import Ledger, judge
@@ -20,9 +24,11 @@ ROUNDS = 200
 RELAYS = 3
 TAKEOVER_SECONDS = 3.0
 LEADER_SECONDS = 60.0
-# Seconds, at most, to wait for the leader to be between sending and deleting.
-AIM_SECONDS = 2.0
+# After the leader's first records are on the topic: half of the kills at once, as it has these to
+# delete; half at any instant of the next so many seconds.
+LATER_SECONDS = 0.5
 LOAD = Load(writers=4, keys=100, most=4, pause=0.02)
+Found = TypeVar("Found")
 
 _LEADER = """
     SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -31,11 +37,6 @@ _LEADER = """
     AND l.objid = (hashtext(:run)::bigint & 4294967295)::oid
 """
 _STANDING_BY = "SELECT DISTINCT application_name FROM pg_stat_activity"
-# It has read what waits and not deleted it yet.
-_SENDING = """
-    SELECT 1 FROM pg_stat_activity WHERE application_name = :leader AND state = 'idle'
-    AND query LIKE 'SELECT outbox%' AND EXISTS (SELECT FROM outbox)
-"""
 
 
 class NoLeader(Exception):
@@ -55,11 +56,12 @@ def run(stack: Stack, seed: int, scale: float) -> Verdict:
         programs.consumer()
         relays = {part.name: part for part in (programs.relay() for _ in range(RELAYS))}
         kills = []
-        with Writers(place, seed, LOAD) as writers:
+        with place.reader() as reader, Writers(place, seed, LOAD) as writers:
             for _ in range(max(1, round(ROUNDS * scale))):
+                before = place.ends(reader)
                 victim = relays.pop(_leader(place, relays))
-                _aim(place, victim)
-                time.sleep(chance.uniform(0, 0.03))
+                _sent_more(place, reader, before)
+                time.sleep(chance.choice((0, chance.uniform(0, LATER_SECONDS))))
                 victim.kill()
                 kills.append(time.time())
                 follower = programs.relay()
@@ -72,25 +74,31 @@ def run(stack: Stack, seed: int, scale: float) -> Verdict:
 
 
 def _leader(place: Scratch, relays: dict[str, Part]) -> str:
-    """The name of the relay that leads, once another one stands by.
+    """The name of the relay that leads, once another one stands by."""
 
-    Raises:
-        NoLeader: there is none.
+    def found() -> str | None:
+        leaders = [str(row[0]) for row in place.rows(_LEADER, run=place.run) if row[0] in relays]
+        there = {row[0] for row in place.rows(_STANDING_BY)} & relays.keys()
+        return leaders[0] if leaders and len(there) > 1 else None
+
+    return _wait(found)
+
+
+def _sent_more(place: Scratch, reader: KafkaConsumer, before: dict[TopicPartition, int]) -> None:
+    """Waits until there is more on the topic."""
+    _wait(lambda: place.ends(reader) != before)
+
+
+def _wait(condition: Callable[[], Found | Literal[False] | None]) -> Found:
+    """Raises:
+    NoLeader: the condition does not hold for so long that nothing can lead.
     """
     deadline = time.monotonic() + LEADER_SECONDS
-    while time.monotonic() < deadline:
-        leaders = [row[0] for row in place.rows(_LEADER, run=place.run) if row[0] in relays]
-        there = {row[0] for row in place.rows(_STANDING_BY)} & relays.keys()
-        if leaders and len(there) > 1:
-            return str(leaders[0])
-        time.sleep(0.01)
-    raise NoLeader(f"no relay has led for {LEADER_SECONDS:.0f} s: see .local/log/drill-relay.log")
-
-
-def _aim(place: Scratch, leader: Part) -> None:
-    deadline = time.monotonic() + AIM_SECONDS
-    while not place.rows(_SENDING, leader=leader.name) and time.monotonic() < deadline:
-        time.sleep(0.002)
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise NoLeader(f"no relay leads for {LEADER_SECONDS:.0f} s: see .local/log")
+        time.sleep(0.005)
+    return found
 
 
 def _figures(ledger: Ledger, kills: list[float]) -> dict[str, float]:

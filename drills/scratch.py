@@ -79,49 +79,57 @@ class Scratch:
     def count(self, table: LiteralString) -> int:
         return int(self.rows(f"SELECT count(*) FROM {table}")[0][0])
 
+    @contextmanager
+    def reader(self) -> Iterator[KafkaConsumer]:
+        """A consumer without a group, placed nowhere."""
+        opened = KafkaConsumer(**topics.client_options(self.kafka), enable_auto_commit=False)
+        try:
+            yield opened
+        finally:
+            opened.close(autocommit=False)
+
+    def ends(self, reader: KafkaConsumer) -> dict[TopicPartition, int]:
+        """Where each partition of the topic ends."""
+        numbers = reader.partitions_for_topic(self.topic) or ()
+        return dict(reader.end_offsets([TopicPartition(self.topic, number) for number in numbers]))
+
     def wire(self) -> list[ConsumerRecord]:
         """Every record on the topic, in the order of each partition."""
-        reader = KafkaConsumer(**topics.client_options(self.kafka), enable_auto_commit=False)
-        try:
-            places = _partitions(reader, self.topic)
-            reader.assign(places)
-            reader.seek_to_beginning(*places)
-            ends = reader.end_offsets(places)
+        with self.reader() as reader:
+            ends = self.ends(reader)
+            reader.assign(list(ends))
+            reader.seek_to_beginning(*ends)
             records: list[ConsumerRecord] = []
             while any(reader.position(place) < end for place, end in ends.items()):
                 for batch in reader.poll(timeout_ms=500).values():
                     records += batch
             return records
-        finally:
-            reader.close(autocommit=False)
 
     def settle(self, patience: float = 60.0) -> bool:
         """Waits until nothing is on its way: the outbox and the parked events are empty, and the
         consumer group is at the end of the topic. False when nothing moved for `patience` seconds.
         """
         admin = KafkaAdminClient(**topics.client_options(self.kafka))
-        reader = KafkaConsumer(**topics.client_options(self.kafka), enable_auto_commit=False)
         try:
-            left, moved = -1, time.monotonic()
-            while True:
-                now = self.count("outbox") + self.count("parked") + self._lag(admin, reader)
-                if now == 0:
-                    return True
-                if now != left:
-                    left, moved = now, time.monotonic()
-                elif time.monotonic() - moved > patience:
-                    return False
-                time.sleep(PAUSE)
+            with self.reader() as reader:
+                left, moved = -1, time.monotonic()
+                while True:
+                    now = self.count("outbox") + self.count("parked") + self._lag(admin, reader)
+                    if now == 0:
+                        return True
+                    if now != left:
+                        left, moved = now, time.monotonic()
+                    elif time.monotonic() - moved > patience:
+                        return False
+                    time.sleep(PAUSE)
         finally:
-            reader.close(autocommit=False)
             admin.close()
 
     def _lag(self, admin: KafkaAdminClient, reader: KafkaConsumer) -> int:
-        ends = reader.end_offsets(_partitions(reader, self.topic))
         committed = admin.list_group_offsets(self.run)[self.run]
         return sum(
             end - max(0, committed[place].offset if place in committed else 0)
-            for place, end in ends.items()
+            for place, end in self.ends(reader).items()
         )
 
 
@@ -148,10 +156,6 @@ def scratch(stack: Stack) -> Iterator[Scratch]:
         if opened.run in {group["group_id"] for group in admin.list_groups()}:
             admin.delete_groups([opened.run])
         admin.close()
-
-
-def _partitions(reader: KafkaConsumer, topic: str) -> list[TopicPartition]:
-    return [TopicPartition(topic, number) for number in reader.partitions_for_topic(topic) or ()]
 
 
 def _execute(engine: Engine, statement: TextClause) -> None:

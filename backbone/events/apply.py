@@ -1,15 +1,15 @@
 """Applying events: effects, inbox and parking in one transaction.
 
 A batch is applied whole first, as one commit costs a flush of the disk. If anything in it fails it
-is rolled back and applied again with a savepoint for each event, so that those that fail are
-parked and the rest goes through. What is not an event's fault (the database or another service is
-down) fails the batch: its caller waits and tries again.
+is rolled back and applied again by halves, down to the events that fail: these are parked and the
+rest goes through, most of it together. What is not an event's fault (the database or another
+service is down) fails the batch: its caller waits and tries again.
 """
 
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
@@ -68,18 +68,12 @@ class Applier:
         """Applies records of one partition, in order; parks or buries those that fail.
 
         Raises:
-            Unavailable, OperationalError, InterfaceError: an outage; nothing was applied.
+            Unavailable, OperationalError, InterfaceError: an outage; what was applied by then
+                is in the inbox, and the records can be given again.
         """
         ours = [record for record in records if self._concerns(record)]
-        if not ours:
-            return
-        try:
-            self._together(ours)
-        except OUTAGES:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, each record is tried alone
-            log.info("a batch of %d failed (%s): one by one", len(ours), type(error).__name__)
-            self._one_by_one(ours)
+        if ours:
+            self._apply(ours)
 
     def retry_parked(self) -> bool:
         """Tries the head of each key whose attempt is due; true when there was one.
@@ -100,6 +94,19 @@ class Applier:
         # is no event at all: decoding it tells what is wrong with it.
         return name in self._handlers or name is None or not envelope.known(name)
 
+    def _apply(self, records: Sequence[ConsumerRecord]) -> None:
+        try:
+            self._together(records)
+        except OUTAGES:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is one record's
+            if len(records) == 1:
+                self._set_aside(records[0], error)
+                return
+            middle = len(records) // 2
+            self._apply(records[:middle])
+            self._apply(records[middle:])
+
     def _together(self, records: Sequence[ConsumerRecord]) -> None:
         with self._transactions.transaction() as session:
             parking = self._parking(session)
@@ -114,33 +121,16 @@ class Applier:
             for received in free:
                 self._handle_once(received, fresh)
 
-    def _one_by_one(self, records: Iterable[ConsumerRecord]) -> None:
+    def _set_aside(self, record: ConsumerRecord, error: Exception) -> None:
         with self._transactions.transaction() as session:
             parking = self._parking(session)
-            blocked = parking.keys(records)
-            for record in records:
-                key = (record.topic, key_of(record))
-                if key in blocked:
-                    self._park(parking, record)
-                elif not self._try(session, parking, record):
-                    blocked.add(key)
-
-    def _try(self, session: Session, parking: Parking, record: ConsumerRecord) -> bool:
-        """Applies one record in a savepoint; false when it had to be parked."""
-        try:
-            with savepoint():
-                self._apply_one(session, record)
-        except OUTAGES:
-            raise
-        except EnvelopeError as error:
-            # It will not read better later, and nothing of its key depends on it.
-            self._count(record, "dead")
-            parking.bury(record, str(error))
-        except Exception as error:
-            log.warning("an event failed", exc_info=error)
-            self._park(parking, record, type(error).__name__)
-            return False
-        return True
+            if isinstance(error, EnvelopeError):
+                # It will not read better later, and nothing of its key depends on it.
+                self._count(record, "dead")
+                parking.bury(record, str(error))
+            else:
+                log.warning("an event failed", exc_info=error)
+                self._park(parking, record, type(error).__name__)
 
     def _retry(self, session: Session, position: int) -> None:
         parking = self._parking(session)
@@ -153,6 +143,11 @@ class Applier:
                 self._apply_one(session, record)
         except OUTAGES:
             raise
+        except EnvelopeError as error:
+            # It was parked unread, behind another of its key.
+            self._count(record, "dead")
+            parking.bury(record, str(error))
+            parking.remove(position)
         except Exception as error:
             log.warning("a parked event failed, attempt %d", row.attempts + 1, exc_info=error)
             if parking.failed(row, type(error).__name__):

@@ -50,6 +50,7 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
         self._stopping = threading.Event()
         self._running: list[threading.Event] = []
         self.trouble: str | None = "events are not consumed yet"
+        self._heard = False
 
     def register(self, event: type[Message], handler: Handler) -> None:
         """Adds the handler of one event type; before `start`.
@@ -82,6 +83,10 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
         self._stopping.set()
 
     def check_ready(self) -> str | None:
+        """Once Kafka has been reached: without it, the service still answers calls."""
+        return None if self._heard else self.trouble
+
+    def check_well(self) -> str | None:
         return self.trouble
 
     def _spawn(self, work: Callable[[], None], name: str) -> None:
@@ -106,7 +111,7 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
 
     def _tell(self, error: Exception) -> None:
         before, self.trouble = self.trouble, f"events cannot be consumed ({type(error).__name__})"
-        if self.trouble != before:
+        if before is None:
             log.warning(self.trouble)
 
     def _retry_parked(self) -> None:
@@ -181,7 +186,7 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
         except RetriableError as error:
             self._tell(error)
             return False
-        self.trouble = None
+        self._heard, self.trouble = True, None
         return True
 
     def _commit(self, consumer: KafkaConsumer, applied: Offsets) -> Offsets:

@@ -107,5 +107,6 @@ class Events(DependencyProvider):  # type: ignore[misc]
     def get_dependency(self, worker_ctx: WorkerContext) -> Publisher:
         return self._publisher
 
-    def check_ready(self) -> str | None:
+    def check_well(self) -> str | None:
+        """What is published waits in the outbox while Kafka is away: the service stays ready."""
         return self._relay.trouble if self._relay else "the relay has not started"

@@ -113,7 +113,7 @@ class Relay:
             batch_size=256 * 1024,
             # Longer than a flush: no batch is given up while a later one of its partition, which
             # may hold later events of its keys, is still sent.
-            delivery_timeout_ms=4 * int(FLUSH_SECONDS * 1000),
+            delivery_timeout_ms=120_000,
             bootstrap_timeout_ms=10_000,
             request_timeout_ms=10_000,
             max_block_ms=10_000,

@@ -227,6 +227,28 @@ def test_a_record_that_is_no_event_is_dead_at_once_and_blocks_nothing(
     assert consumer.told() == [f"{TOPIC}.dead"]
 
 
+def test_a_record_that_is_no_event_behind_a_parked_one_is_dead_at_its_first_attempt(
+    consumer: Consumer,
+) -> None:
+    consumer.failing["a1"] = ValueError("secret")
+    consumer.applier.apply([consumer.record("a", 1), consumer.record("a", 2, value=b"{")])
+    consumer.applier.apply([consumer.record("a", 3)])
+    consumer.failing.clear()
+    consumer.retry_until(lambda: not consumer.parked())
+    assert consumer.effects() == ["a1", "a3"]
+    assert consumer.dead() == ["the data does not fit the event's type"]
+
+
+def test_many_failures_in_a_batch_are_set_aside_and_nothing_else_is(consumer: Consumer) -> None:
+    batch = [consumer.record(f"k{number:02}", 1) for number in range(50)]
+    for number in (0, 7, 8, 31, 49):
+        consumer.failing[f"k{number:02}1"] = ValueError("secret")
+    consumer.applier.apply(batch)
+    good = [number for number in range(50) if number not in (0, 7, 8, 31, 49)]
+    assert consumer.effects() == [f"k{number:02}1" for number in good]
+    assert len(consumer.parked()) == 5
+
+
 def strange(consumer: Consumer) -> Iterator[ConsumerRecord]:
     yield consumer.record("a", 1, key=None, value=None)
     yield consumer.record("a", 1, key=b"\xff\0", value=b"\0")

@@ -19,6 +19,7 @@ from kafka.admin import KafkaAdminClient
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
+import deploy.local
 from backbone.contracts import ContractError
 from backbone.database import after_commit
 from backbone.errors import Unavailable
@@ -410,3 +411,32 @@ def test_another_process_takes_over_from_a_leader_that_is_killed(
     # Sent again is allowed, and told by the id; lost or out of order is not.
     firsts = list(dict.fromkeys(arrived))
     assert firsts == list(range(1, last + 1)), log.read_text()
+
+
+def test_a_broker_that_is_frozen_leaves_no_producer_behind(
+    scratch: Scratch, stack: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "FLUSH_SECONDS", 0.5)
+    one, broker = key(), deploy.local.pid("kafka")
+
+    def producers() -> list[threading.Thread]:
+        name = "backbone-relay-network-thread"
+        return [each for each in threading.enumerate() if each.name == name]
+
+    with tap(internal_options(stack), TOPIC) as topic, scratch.relaying() as publisher:
+        with scratch.transactions.transaction():
+            publisher.publish(fact(one, 1))
+        topic.until(of_key(one))
+        (first,) = producers()
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            with scratch.transactions.transaction():
+                publisher.publish(fact(one, 2))
+            # Its flush ends without an answer, and so does its leadership.
+            eventually(lambda: not first.is_alive())
+        finally:
+            os.kill(broker, signal.SIGCONT)
+        eventually(lambda: scratch.waiting() == 0, within=60)
+        assert len(producers()) <= 1
+        arrived = numbers(topic.drain(), one)
+    assert list(dict.fromkeys(arrived)) == [1, 2]
