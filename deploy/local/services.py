@@ -40,6 +40,8 @@ def environment(site: Site, name: str) -> dict[str, str]:
         "BACKBONE_GRPC_LISTEN": site.address(name),
         "BACKBONE_DATABASE_URL": postgres.service_url(site, name),
     }
+    if name == "identity":
+        own |= {"BACKBONE_IDENTITY_SIGNING_KEYS": site.secrets["identity_signing"]}
     if name == "documents":
         own |= {
             "BACKBONE_STORAGE_ENDPOINT": site.address("minio"),

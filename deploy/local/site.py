@@ -52,6 +52,7 @@ SECRET_NAMES = (
     "minio_documents",
     "minio_kms",
     "receipts_key",
+    "identity_signing",
     "client_identity",
     "client_documents",
     "client_notifications",
@@ -128,6 +129,7 @@ def _generate(name: str) -> str:
     if name == "minio_kms":  # MinIO asks for a key name and 32 bytes
         return "backbone:" + base64.b64encode(secrets.token_bytes(32)).decode()
     if name == "receipts_key":  # 32 bytes
+    if name == "identity_signing":  # an Ed25519 private key (RFC 8032)
         return base64.b64encode(secrets.token_bytes(32)).decode()
     if name.startswith("password_"):  # typed by hand at the sign-in page
         return secrets.token_hex(8)

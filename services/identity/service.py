@@ -1,13 +1,26 @@
 """Identity: who a person is, for every public service."""
 
-from administration.identity.v1 import events_pb2, identity_pb2
+from datetime import UTC, datetime
+
+from administration.identity.v1 import consents_pb2, events_pb2, identity_pb2, mandates_pb2
 
 from backbone.database import Database, Transactions
+from backbone.dependencies import Settings
+from backbone.errors import InvalidInput, NotFound
 from backbone.events import Events, Publisher
 from backbone.rpc import Call, CurrentCall, Grpc
+from backbone.settings import EventSettings
 from services.identity.accounts import Accounts, to_proto
+from services.identity.administrations import Administrations, KnownAdministrations
+from services.identity.consents import Consents
 from services.identity.domain.account import Account, Profile
+from services.identity.domain.consent import Terms
+from services.identity.domain.mandate import Offer
+from services.identity.granting import Granting
+from services.identity.mandates import Mandates
+from services.identity.mandating import Mandating
 from services.identity.realm import Realm, RealmDirectory
+from services.identity.signing import Signer, Signing
 
 grpc = Grpc.implementing("administration.identity.v1.IdentityService")
 
@@ -19,6 +32,9 @@ class IdentityService:
     events: Publisher = Events()
     call: Call = CurrentCall()
     realm: RealmDirectory = Realm()
+    administrations: Administrations = KnownAdministrations()
+    signer: Signer = Signing()
+    settings: EventSettings = Settings(EventSettings)
 
     @grpc
     def get_me(self, request: identity_pb2.GetMeRequest) -> identity_pb2.GetMeResponse:
@@ -31,15 +47,18 @@ class IdentityService:
     def get_contact(
         self, request: identity_pb2.GetContactRequest
     ) -> identity_pb2.GetContactResponse:
-        with self.db.transaction() as session:
-            account = Accounts(session).find(request.account_id)
-        # Someone who deposited before ever opening their account: the realm knows them.
-        account = account or self._seen(request.account_id, self.realm.profile(request.account_id))
+        account = self._known(request.account_id)
         return identity_pb2.GetContactResponse(
             display_name=account.profile.display_name,
             email=account.profile.reachable_email,
             locale=account.profile.locale,
         )
+
+    def _known(self, account_id: str) -> Account:
+        with self.db.transaction() as session:
+            account = Accounts(session).find(account_id)
+        # Someone who deposited before ever opening their account: the realm knows them.
+        return account or self._seen(account_id, self.realm.profile(account_id))
 
     def _seen(self, account_id: str, profile: Profile) -> Account:
         with self.db.transaction() as session:
@@ -49,3 +68,144 @@ class IdentityService:
                 event.create_time.FromDatetime(account.create_time)
                 self.events.publish(event)
         return account
+
+    # ---- consents -------------------------------------------------------------------------------
+
+    @grpc
+    def grant_consent(
+        self, request: consents_pb2.GrantConsentRequest
+    ) -> consents_pb2.GrantConsentResponse:
+        terms = Terms.asked(
+            request.administration,
+            request.purpose,
+            request.scopes,
+            request.expire_time.ToDatetime(UTC),
+            datetime.now(UTC),
+        )
+        if terms.administration not in self.administrations:
+            raise InvalidInput.field(
+                "administration", "UNKNOWN", "is the alias of no administration of the realm"
+            )
+        return consents_pb2.GrantConsentResponse(consent=self._granting().grant(terms).to_proto())
+
+    @grpc
+    def list_consents(
+        self, request: consents_pb2.ListConsentsRequest
+    ) -> consents_pb2.ListConsentsResponse:
+        with self.db.transaction() as session:
+            consents = Consents(session, self.call.authenticated.subject)
+            rows, token = consents.page(request.page_size, request.page_token)
+        return consents_pb2.ListConsentsResponse(
+            consents=[row.to_proto() for row in rows], next_page_token=token
+        )
+
+    @grpc
+    def get_consent(
+        self, request: consents_pb2.GetConsentRequest
+    ) -> consents_pb2.GetConsentResponse:
+        with self.db.transaction() as session:
+            row = Consents(session, self.call.authenticated.subject).get(request.consent_id)
+        return consents_pb2.GetConsentResponse(consent=row.to_proto())
+
+    @grpc
+    def revoke_consent(
+        self, request: consents_pb2.RevokeConsentRequest
+    ) -> consents_pb2.RevokeConsentResponse:
+        row = self._granting().revoke(request.consent_id)
+        return consents_pb2.RevokeConsentResponse(consent=row.to_proto())
+
+    @grpc
+    def check_consent(
+        self, request: consents_pb2.CheckConsentRequest
+    ) -> consents_pb2.CheckConsentResponse:
+        with self.db.transaction() as session:
+            consents = Consents(session, request.account_id)
+            row = consents.granting(request.administration, request.scope)
+        if row is None:
+            return consents_pb2.CheckConsentResponse()
+        answer = consents_pb2.CheckConsentResponse(granted=True, consent_id=str(row.consent_id))
+        answer.expire_time.FromDatetime(row.expire_time)
+        return answer
+
+    @grpc
+    def list_signing_keys(
+        self, request: consents_pb2.ListSigningKeysRequest
+    ) -> consents_pb2.ListSigningKeysResponse:
+        keys = [consents_pb2.SigningKey(**key) for key in self.signer.public_keys()]
+        return consents_pb2.ListSigningKeysResponse(keys=keys)
+
+    def _granting(self) -> Granting:
+        account_id = self.call.authenticated.subject
+        return Granting(self.db, self.events, self.signer, self.settings.public_url, account_id)
+
+    # ---- mandates -------------------------------------------------------------------------------
+
+    @grpc
+    def offer_mandate(
+        self, request: mandates_pb2.OfferMandateRequest
+    ) -> mandates_pb2.OfferMandateResponse:
+        offer = Offer.asked(
+            self.call.authenticated.subject,
+            request.representative_id,
+            request.scopes,
+            request.start_time.ToDatetime(UTC) if request.HasField("start_time") else None,
+            request.expire_time.ToDatetime(UTC),
+            datetime.now(UTC),
+        )
+        try:
+            self._known(offer.representative_id)
+        except NotFound:
+            raise InvalidInput.field(
+                "representative_id", "UNKNOWN", "is the identifier of no account"
+            ) from None
+        return mandates_pb2.OfferMandateResponse(mandate=self._mandating().offer(offer).to_proto())
+
+    @grpc
+    def list_mandates(
+        self, request: mandates_pb2.ListMandatesRequest
+    ) -> mandates_pb2.ListMandatesResponse:
+        account_id = self.call.authenticated.subject
+        with self.db.transaction() as session:
+            rows, token = Mandates(session).page(account_id, request.page_size, request.page_token)
+        return mandates_pb2.ListMandatesResponse(
+            mandates=[row.to_proto() for row in rows], next_page_token=token
+        )
+
+    @grpc
+    def get_mandate(
+        self, request: mandates_pb2.GetMandateRequest
+    ) -> mandates_pb2.GetMandateResponse:
+        with self.db.transaction() as session:
+            row = Mandates(session).get(request.mandate_id, self.call.authenticated.subject)
+        return mandates_pb2.GetMandateResponse(mandate=row.to_proto())
+
+    @grpc
+    def accept_mandate(
+        self, request: mandates_pb2.AcceptMandateRequest
+    ) -> mandates_pb2.AcceptMandateResponse:
+        row = self._mandating().accept(request.mandate_id)
+        return mandates_pb2.AcceptMandateResponse(mandate=row.to_proto())
+
+    @grpc
+    def end_mandate(
+        self, request: mandates_pb2.EndMandateRequest
+    ) -> mandates_pb2.EndMandateResponse:
+        row = self._mandating().end(request.mandate_id)
+        return mandates_pb2.EndMandateResponse(mandate=row.to_proto())
+
+    @grpc
+    def check_mandate(
+        self, request: mandates_pb2.CheckMandateRequest
+    ) -> mandates_pb2.CheckMandateResponse:
+        with self.db.transaction() as session:
+            row = Mandates(session).granting(
+                request.representative_id, request.principal_id, request.scope
+            )
+        if row is None:
+            return mandates_pb2.CheckMandateResponse()
+        answer = mandates_pb2.CheckMandateResponse(granted=True, mandate_id=str(row.mandate_id))
+        answer.expire_time.FromDatetime(row.expire_time)
+        return answer
+
+    def _mandating(self) -> Mandating:
+        return Mandating(self.db, self.events, self.call.authenticated.subject)

@@ -133,6 +133,9 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version }}
 - {name: BACKBONE_WEBHOOK_ALLOWED_NETWORKS, value: {{ join "," $.Values.webhooks.allowedNetworks | quote }}}
 - {name: BACKBONE_WEBHOOK_ALLOW_HTTP, value: {{ $.Values.webhooks.allowHttp | quote }}}
 {{- end }}
+{{- if has "signing" $service.uses }}
+{{ include "backbone.fromSecret" (list (printf "BACKBONE_%s_SIGNING_KEYS" (upper $name)) $service.existingSecret "signing-keys") }}
+{{- end }}
 {{- range $other := $service.calls }}
 {{- $port := (required (printf "services.%s.calls names %s, which is not in services" $name $other) (index $.Values.services $other)).port }}
 - {name: BACKBONE_{{ upper $other }}_ADDRESS, value: "{{ include "backbone.name" (list $ $other) }}:{{ $port }}"}
