@@ -128,8 +128,7 @@ def load_secrets() -> dict[str, str]:
 def _generate(name: str) -> str:
     if name == "minio_kms":  # MinIO asks for a key name and 32 bytes
         return "backbone:" + base64.b64encode(secrets.token_bytes(32)).decode()
-    if name == "receipts_key":  # 32 bytes
-    if name == "identity_signing":  # an Ed25519 private key (RFC 8032)
+    if name in ("receipts_key", "identity_signing"):  # Ed25519 private keys (RFC 8032)
         return base64.b64encode(secrets.token_bytes(32)).decode()
     if name.startswith("password_"):  # typed by hand at the sign-in page
         return secrets.token_hex(8)
