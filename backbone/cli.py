@@ -9,7 +9,11 @@ from backbone.contracts import ContractError
 from backbone.settings import ConfigurationError, KafkaSettings, load
 
 # Groups in modules of their own, imported when they are called: a service loads none of them.
-GROUPS = {"events": "backbone.events.cli", "partner": "backbone.partners.cli"}
+GROUPS = {
+    "events": "backbone.events.cli",
+    "partner": "backbone.partners.cli",
+    "realm": "backbone.realm.cli",
+}
 
 
 class LazyGroup(click.Group):
