@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.realm import Realm
 from tests.support.scratch_realm import ScratchRealm, scratch_realm
 from tests.support.sign_in import SignIn, claims
 
@@ -124,7 +123,7 @@ def test_people_and_partners_are_nobodys_drift(base: ScratchRealm) -> None:
         assert "agent" in {each["name"] for each in roles}
 
 
-def test_a_variable_that_is_missing_is_named(base: ScratchRealm, realm: Realm) -> None:
+def test_a_variable_that_is_missing_is_named(base: ScratchRealm) -> None:
     without = dict(base.environment)
     del without["BACKBONE_SMTP_HOST"]
     kept, base.environment = base.environment, without
