@@ -12,6 +12,7 @@ from backbone.settings import ConfigurationError
 COMMANDS = {
     "events": "backbone.events.cli",
     "partner": "backbone.partners.cli",
+    "realm": "backbone.realm.cli",
     "topics": "backbone.events.topics_cli",
     "verify": "backbone.receipts.cli",
 }

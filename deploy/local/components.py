@@ -85,6 +85,7 @@ def components(site: Site) -> list[Component]:
             command=keycloak.command(),
             environment=keycloak.environment(site),
             healthy=http_ok(f"{site.issuer}/.well-known/openid-configuration"),
+            provision=partial(keycloak.provision, site),
             ports=("keycloak", "keycloak_management"),
             patience=180,  # the first time, it makes its tables
         ),

@@ -5,6 +5,13 @@ import json
 import shutil
 from collections.abc import Mapping
 
+from pydantic import SecretStr
+
+from backbone.realm.code import importable
+from backbone.realm.compare import plan
+from backbone.realm.live import LiveRealm
+from backbone.realm.settings import RealmAdminSettings
+from backbone.settings import RealmSettings
 from deploy.keycloak import development_realm
 from deploy.local.paths import DATA, write_private
 from deploy.local.programs import KEYCLOAK
@@ -78,18 +85,40 @@ def environment(site: Site) -> dict[str, str]:
 
 def prepare(site: Site) -> None:
     """Lay the realm where the server imports it from; one that it already has stays as it is."""
-    realm = json.dumps(development_realm(realm_values(site)), ensure_ascii=False, indent=2)
+    realm = _importable(site)
     write_private(IMPORT, realm)
     if not IMPORTED.exists():
-        write_private(IMPORTED, hashlib.sha256(realm.encode()).hexdigest())
+        write_private(IMPORTED, _mark(realm))
+
+
+def provision(site: Site) -> None:
+    """Bring a realm that is older than the code back to it, as `backbone realm apply` does; its
+    accounts stay.
+    """
+    if not realm_is_stale(site):
+        return
+    live = LiveRealm(
+        RealmSettings(issuer=site.issuer),
+        RealmAdminSettings(username=ADMIN, password=SecretStr(site.secrets["keycloak_admin"])),
+    )
+    for drift in list(plan(live, development_realm(realm_values(site)))):
+        if not drift.unknown:
+            drift.mend()
+    write_private(IMPORTED, _mark(_importable(site)))
 
 
 def realm_is_stale(site: Site) -> bool:
-    """True when the realm as code is no longer the one that was imported: `reset` takes the new
-    one.
-    """
-    realm = json.dumps(development_realm(realm_values(site)), ensure_ascii=False, indent=2)
-    return IMPORTED.exists() and IMPORTED.read_text() != hashlib.sha256(realm.encode()).hexdigest()
+    """True when the realm as code is no longer the one that was imported, or brought back."""
+    return IMPORTED.exists() and IMPORTED.read_text() != _mark(_importable(site))
+
+
+def _importable(site: Site) -> str:
+    realm = importable(development_realm(realm_values(site)))
+    return json.dumps(realm, ensure_ascii=False, indent=2)
+
+
+def _mark(realm: str) -> str:
+    return hashlib.sha256(realm.encode()).hexdigest()
 
 
 def realm_values(site: Site) -> Mapping[str, str]:

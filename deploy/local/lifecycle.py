@@ -39,12 +39,13 @@ def up(services: bool = True, say: Say = quiet) -> stack.Stack:
         supervisor.apply(table)
         if COMPLETE.exists() and already_up(supervisor, wanted):
             say("already running")
+            if keycloak.realm_is_stale(site):
+                say("the realm as code changed: bringing the realm back to it")
+                keycloak.provision(site)
         else:
             COMPLETE.unlink(missing_ok=True)
             bring_up(wanted, say)
             COMPLETE.touch()
-        if keycloak.realm_is_stale(site):
-            say("the realm as code changed since it was imported: `make reset` takes the new one")
         return _record(supervisor)
 
 

@@ -1,5 +1,6 @@
 """Tokens and people of the development realm."""
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from tests.support.dpop import Prover
 
 # Of the 300 s that a token lives.
 REUSE_SECONDS = 120.0
+# The realm's policy of one-time codes, as a credential says it.
+TOTP = {"subType": "totp", "digits": 6, "counter": 0, "period": 30, "algorithm": "HmacSHA1"}
 
 
 @dataclass(frozen=True)
@@ -162,11 +165,26 @@ class Realm:
         self._admin.update_user(person.account_id, {**user, **values})
 
     @contextmanager
-    def person(self, *, email_verified: bool = True, locale: str = "fr") -> Iterator[Person]:
-        """A citizen whom nobody has seen yet; forgotten by the realm afterwards."""
+    def person(
+        self, *, email_verified: bool = True, locale: str = "fr", totp: str = ""
+    ) -> Iterator[Person]:
+        """A citizen whom nobody has seen yet; forgotten by the realm afterwards. `totp`: the secret
+        of the one-time codes that they have.
+        """
         mark = uuid.uuid4().hex[:12]
         username, password = f"essai-{mark}", uuid.uuid4().hex
         email = f"{username}@courriel.example"
+        credentials: list[dict[str, Any]] = [
+            {"type": "password", "value": password, "temporary": False}
+        ]
+        if totp:
+            credentials.append(
+                {
+                    "type": "otp",
+                    "secretData": json.dumps({"value": totp}),
+                    "credentialData": json.dumps(TOTP),
+                }
+            )
         account_id = self._admin.create_user(
             {
                 "username": username,
@@ -176,7 +194,7 @@ class Realm:
                 "lastName": f"Essai-{mark}",
                 "enabled": True,
                 "attributes": {"locale": [locale]},
-                "credentials": [{"type": "password", "value": password, "temporary": False}],
+                "credentials": credentials,
             }
         )
         try:

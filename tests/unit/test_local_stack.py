@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from deploy.keycloak import FOLDER, development_realm, merge, render
+from backbone.realm.code import RealmCodeError, merge, read, render
+from deploy.keycloak import FOLDER, development_realm
 from deploy.local import install, keycloak, services, site, stack, supervision
 from deploy.local.collector import Traces
 from deploy.local.component import Component
@@ -56,7 +57,7 @@ def test_only_our_placeholders_are_replaced() -> None:
 
 
 def test_a_placeholder_without_a_value_is_named() -> None:
-    with pytest.raises(KeyError, match="BACKBONE_NOWHERE"):
+    with pytest.raises(RealmCodeError, match="BACKBONE_NOWHERE"):
         render("${BACKBONE_NOWHERE}", {})
 
 
@@ -70,6 +71,11 @@ def test_the_production_realm_has_no_password_grant_no_account_and_no_written_se
     assert all(user["serviceAccountClientId"] for user in realm["users"])
     secrets = [client["secret"] for client in realm["clients"] if "secret" in client]
     assert all(re.fullmatch(r"\$\{BACKBONE_[A-Z_]+\}", secret) for secret in secrets)
+
+
+def test_a_layer_that_does_not_exist_is_named() -> None:
+    with pytest.raises(RealmCodeError, match=r"nowhere\.json.*'development', 'upstream'"):
+        read(FOLDER, ("nowhere",))
 
 
 @pytest.mark.parametrize("name", ["realm.json", "development.json"])

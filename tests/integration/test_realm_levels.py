@@ -1,0 +1,108 @@
+"""Levels of authentication on the real realm: what each asks for, and what the tokens then say."""
+
+import time
+import uuid
+from typing import Any
+
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from tests.support.realm import Person, Realm
+from tests.support.sign_in import CODE, LOGIN, SignIn, claims, one_time_code
+
+SECRET = "essai-de-code-a-usage-unique"
+
+
+def test_a_password_is_level_low(stack: dict[str, Any], person: Person) -> None:
+    sign_in = SignIn(stack)
+    with sign_in.browser() as browser:
+        page = sign_in.start(browser)
+        assert 'lang="fr"' in page.text
+        tokens = sign_in.tokens(sign_in.password(browser, page, person))
+    assert claims(tokens["access_token"])["acr"] == "low"
+    assert claims(tokens["id_token"])["acr"] == "low"
+
+
+def test_substantial_asks_for_a_one_time_code_as_well(stack: dict[str, Any], realm: Realm) -> None:
+    sign_in = SignIn(stack)
+    with realm.person(totp=SECRET) as person, sign_in.browser() as browser:
+        page = sign_in.start(browser, acr_values="substantial")
+        page = sign_in.password(browser, page, person)
+        assert page.returned is None
+        assert CODE in page.forms
+        refused = browser.submit(page, CODE, otp="000000")
+        assert refused.returned is None
+        tokens = sign_in.tokens(browser.submit(refused, CODE, otp=one_time_code(SECRET)))
+    assert claims(tokens["access_token"])["acr"] == "substantial"
+
+
+def test_a_session_steps_up_with_the_code_alone_and_is_not_asked_again(
+    stack: dict[str, Any], realm: Realm
+) -> None:
+    low, high_enough, again = SignIn(stack), SignIn(stack), SignIn(stack)
+    with realm.person(totp=SECRET) as person, low.browser() as browser:
+        tokens = low.tokens(low.password(browser, low.start(browser), person))
+        assert claims(tokens["access_token"])["acr"] == "low"
+        page = high_enough.start(browser, acr_values="substantial")
+        assert LOGIN not in page.forms
+        tokens = high_enough.tokens(browser.submit(page, CODE, otp=one_time_code(SECRET)))
+        assert claims(tokens["access_token"])["acr"] == "substantial"
+        kept = again.tokens(again.start(browser, acr_values="substantial"))
+    assert claims(kept["access_token"])["acr"] == "substantial"
+
+
+def test_who_has_no_second_factor_sets_one_up_before_substantial(
+    stack: dict[str, Any], person: Person
+) -> None:
+    sign_in = SignIn(stack)
+    with sign_in.browser() as browser:
+        page = sign_in.start(browser, acr_values="substantial")
+        page = sign_in.password(browser, page, person)
+    assert page.returned is None
+    assert "kc-totp-settings-form" in page.forms
+
+
+def test_high_is_for_who_has_a_passkey_already(stack: dict[str, Any], realm: Realm) -> None:
+    sign_in = SignIn(stack)
+    with realm.person(totp=SECRET) as person, sign_in.browser() as browser:
+        page = sign_in.start(browser, acr_values="high")
+        page = sign_in.password(browser, page, person)
+        page = browser.submit(page, CODE, otp=one_time_code(SECRET))
+    assert page.returned is None
+    # A passkey is not set up on the way: who took over a password and a code gains nothing.
+    assert page.status == 400
+    assert "configuration d&#39;accréditation requise" in page.text
+
+
+def test_a_passkey_is_registered_on_request(stack: dict[str, Any], person: Person) -> None:
+    sign_in = SignIn(stack)
+    with sign_in.browser() as browser:
+        page = sign_in.start(browser, kc_action="webauthn-register-passwordless")
+        page = sign_in.password(browser, page, person)
+    assert "register" in page.forms
+    assert "navigator.credentials" in page.text or "webauthnRegister" in page.text
+
+
+def test_a_client_that_proves_a_key_gets_tokens_bound_to_it(
+    stack: dict[str, Any], person: Person
+) -> None:
+    """DPoP (RFC 9449): accepted from every client, asked of none."""
+    key = ECKey.generate_key("P-256")
+    sign_in = SignIn(stack)
+    proof = jwt.encode(
+        {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)},
+        {
+            "jti": uuid.uuid4().hex,
+            "htm": "POST",
+            "htu": f"{sign_in.protocol}/token",
+            "iat": int(time.time()),
+        },
+        key,
+    )
+    with sign_in.browser() as browser:
+        page = sign_in.password(browser, sign_in.start(browser), person)
+    assert page.returned is not None
+    answer = sign_in.redeem({"DPoP": proof}, code=page.returned["code"])
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["token_type"] == "DPoP"
+    assert claims(answer.json()["access_token"])["cnf"]["jkt"] == key.thumbprint()
