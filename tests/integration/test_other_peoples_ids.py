@@ -72,7 +72,13 @@ def filled(descriptor: Descriptor, ids: dict[str, str]) -> Any:
         elif rules.required and field.message_type is not None:
             getattr(message, field.name).CopyFrom(Timestamp(seconds=32_503_680_000))
         elif rules.required and field.type == FieldDescriptor.TYPE_STRING:
-            setattr(message, field.name, WORDS.get(field.name, "essai"))
+            word = WORDS.get(field.name, "essai")
+            if field.is_repeated:
+                getattr(message, field.name).append(word)
+            else:
+                setattr(message, field.name, word)
+        elif rules.required:
+            setattr(message, field.name, max(1, rules.minimum))
     if "header" in descriptor.fields_by_name:
         message.header.name, message.header.media_type = "acte.pdf", "application/pdf"
     return message

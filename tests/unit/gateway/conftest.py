@@ -44,7 +44,7 @@ class Services:
     def reset(self) -> None:
         self.answers.clear()
         self.calls.clear()
-        self.ended.clear()
+        self.ended = threading.Event()
 
     def stop(self) -> None:
         self._server.stop(None).wait()
