@@ -27,13 +27,16 @@ class Difference:
 
     def shown(self) -> tuple[str, str]:
         """Both sides for people; never a secret."""
-        return self._text(self.live), self._text(self.code)
+        return self._text(self.live, self.code), self._text(self.code, self.live)
 
-    def _text(self, value: Any) -> str:
+    def _text(self, value: Any, other: Any) -> str:
         if value is None:
             return ABSENT
         if self.secret:
             return HIDDEN
+        if isinstance(value, list) and isinstance(other, list):
+            # What the other side lacks comes first: a table has no room for a long list.
+            value = sorted(value, key=lambda item: item in other)
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -4,9 +4,13 @@ Four dependencies, as the project's own services have: the call, the database, a
 settings.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from administration.identity.v1 import identity_pb2
 from pydantic_settings import BaseSettings
 
+from backbone import contracts
 from backbone.database import Database, Transactions
 from backbone.dependencies import Settings
 from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
@@ -31,9 +35,19 @@ class Contacts:
     ) -> identity_pb2.GetContactResponse:
         return handler.get_contact(request)
 
-    @grpc
-    def get_me(self, request: identity_pb2.GetMeRequest) -> identity_pb2.GetMeResponse:
-        return identity_pb2.GetMeResponse()
+
+def _uncalled() -> Callable[..., Any]:
+    def method(self: Contacts, request: Any) -> Any:
+        raise NotImplementedError
+
+    return method
+
+
+# A service has all the rpcs of its contract; no more than the one above is called here.
+for rpc in contracts.service(handler.SERVICE).methods:
+    name = contracts.snake_case(rpc.name)
+    if not hasattr(Contacts, name):
+        setattr(Contacts, name, grpc(_uncalled()))
 
 
 if __name__ == "__main__":
