@@ -20,10 +20,10 @@ from bench.latency.bench import EventsLost, kafka
 from bench.ratios import Spread, ratio
 from bench.report import Row, Section
 
-EVENTS = 150_000
+EVENTS = 1_000_000
 KEYS = 50_000
 # The figures are those of each hundred thousand; the first warms up, for the memory too.
-WINDOW = 30_000
+WINDOW = 100_000
 RATE_TARGET = 5_000
 MEMORY_TARGET_MIB = 64
 PATIENCE_SECONDS = 900
