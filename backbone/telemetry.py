@@ -85,15 +85,15 @@ def entry_span(
     Where the trace is not kept there is no span, only the trace's identifiers: the SDK takes
     longer to decide that it makes none than the rest of a call takes.
     """
-    if parent is None:
+    sender = trace.get_current_span(_ROOT if parent is None else parent).get_span_context()
+    # What was sent may be malformed: it begins a trace then, like nothing.
+    if not sender.is_valid:
         if random() >= _ratio:
             ids = trace.SpanContext(getrandbits(128), getrandbits(64), is_remote=False)
             return trace.NonRecordingSpan(ids)
-    else:
-        sender = trace.get_current_span(parent).get_span_context()
-        if sender.is_valid and not sender.trace_flags.sampled:
-            return trace.NonRecordingSpan(sender)
-    return tracer.start_span(name, parent if parent is not None else _ROOT, kind, attributes)
+    elif not sender.trace_flags.sampled:
+        return trace.NonRecordingSpan(sender)
+    return tracer.start_span(name, _ROOT if parent is None else parent, kind, attributes)
 
 
 @contextmanager

@@ -171,11 +171,9 @@ def kafka_settings() -> KafkaSettings:
     try:
         if "BACKBONE_KAFKA_BOOTSTRAP" in os.environ:
             return load(KafkaSettings)
-        kafka = deploy.local.load()["kafka"]
+        return deploy.local.kafka_settings(deploy.local.load())
     except (ConfigurationError, deploy.local.StackError) as error:
         raise BreakingError(f"--kafka needs BACKBONE_KAFKA_… or the local stack: {error}") from None
-    keys = {"bootstrap": "internal", "username": "username", "password": "password"}
-    return KafkaSettings.model_validate({name: kafka[key] for name, key in keys.items()})
 
 
 def _same_data(name: str, old: Path, new: Path) -> bool:

@@ -11,16 +11,13 @@ from google.protobuf.message import Message
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.consumer.fetcher import ConsumerRecord
-from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.sql.elements import TextClause
 
 from backbone.database import Transactions
 from backbone.events import tables, topics
-from backbone.settings import KafkaSettings
+from deploy.local import Stack, kafka_settings
 from drills.fact import fact_class
-
-Stack = dict[str, Any]
 
 _TABLES = """
 -- The last number of each key; the lock of its row orders the commits of the key.
@@ -45,12 +42,7 @@ class Scratch:
         self.run = run
         self.fact: type[Message] = fact_class(run)
         self.topic = topics.internal(self.fact.DESCRIPTOR)
-        kafka = stack["kafka"]
-        self.kafka = KafkaSettings(
-            bootstrap=kafka["internal"],
-            username=kafka["username"],
-            password=SecretStr(kafka["password"]),
-        )
+        self.kafka = kafka_settings(stack)
         self._url: str = stack["postgres"]["url"].replace("postgresql:", "postgresql+psycopg:")
         self.engine: Engine = create_engine(self.url("drill"), pool_size=20)
         self.transactions = Transactions(self.engine)

@@ -16,6 +16,7 @@ from backbone.database import Transactions
 from backbone.events import topics
 from backbone.events.desk import Desk
 from backbone.events.desk import tail as tail_
+from backbone.printing import print_table
 from backbone.settings import DatabaseSettings, EventSettings, KafkaSettings, load
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -124,9 +125,4 @@ def show(lines: Iterable[dict[str, Any]], as_json: bool) -> None:
         click.echo("none")
         return
     names = list(rows[0])
-    widths = {
-        name: min(WIDEST, max(len(name), *(len(str(row[name])) for row in rows))) for name in names
-    }
-    for row in [{name: name for name in names}, *rows]:
-        cells = (str(row[name])[: widths[name]].ljust(widths[name]) for name in names)
-        click.echo("  ".join(cells).rstrip())
+    print_table([names, *([str(row[name])[:WIDEST] for name in names] for row in rows)])

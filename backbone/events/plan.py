@@ -13,14 +13,12 @@ from enum import StrEnum
 
 from kafka.admin import (
     ACL,
-    ACLFilter,
     ACLOperation,
     ACLPermissionType,
     ACLResourcePatternType,
     ConfigResource,
     ConfigResourceType,
     KafkaAdminClient,
-    ResourcePatternFilter,
     ResourceType,
 )
 from kafka.errors import KafkaError, TopicAlreadyExistsError
@@ -242,7 +240,7 @@ class Plan:
             )
             for name, parts in known.items()
         }
-        rules, _ = admin.describe_acls(_EVERY)
+        rules, _ = admin.describe_acls(topics.rules_about(ResourceType.ANY))
         self.changes = list(changes(found, rules, self._settings))
 
     @contextmanager
@@ -264,12 +262,3 @@ class Plan:
 
 def _resource(name: str, of: object) -> ConfigResource:
     return ConfigResource(ConfigResourceType.TOPIC, name, of)
-
-
-_EVERY = ACLFilter(
-    principal=None,
-    host=None,
-    operation=ACLOperation.ANY,
-    permission_type=ACLPermissionType.ANY,
-    resource_pattern=ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY),
-)

@@ -11,11 +11,13 @@ from typing import Any
 from administration.options.v1 import options_pb2
 from kafka.admin import (
     ACL,
+    ACLFilter,
     ACLOperation,
     ACLPermissionType,
     ACLResourcePatternType,
     KafkaAdminClient,
     ResourcePattern,
+    ResourcePatternFilter,
     ResourceType,
 )
 from kafka.errors import KafkaError
@@ -94,6 +96,19 @@ def answers(settings: KafkaSettings, seconds: float = 2.0) -> bool:
     except KafkaError:
         return False
     return True
+
+
+def rules_about(
+    kind: ResourceType, name: str | None = None, principal: str | None = None
+) -> ACLFilter:
+    """What finds Kafka's access rules on a kind of resource; of one name, of one principal."""
+    return ACLFilter(
+        principal=principal,
+        host=None,
+        operation=ACLOperation.ANY,
+        permission_type=ACLPermissionType.ANY,
+        resource_pattern=ResourcePatternFilter(kind, name, ACLResourcePatternType.ANY),
+    )
 
 
 def grant(settings: KafkaSettings, client_id: str, topic: str) -> None:

@@ -7,12 +7,8 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from kafka.admin import (
-    ACLFilter,
     ACLOperation,
-    ACLPermissionType,
-    ACLResourcePatternType,
     KafkaAdminClient,
-    ResourcePatternFilter,
     ResourceType,
 )
 from kafka.errors import KafkaError, for_code
@@ -58,7 +54,7 @@ class KafkaAccess:
         self._settings = settings
 
     def granted(self) -> dict[str, list[str]]:
-        every = _filter(None, ResourceType.TOPIC, None)
+        every = topics.rules_about(ResourceType.TOPIC)
         with self._admin() as admin:
             acls, _ = admin.describe_acls(every)
         found = defaultdict(set)
@@ -80,7 +76,7 @@ class KafkaAccess:
     def revoke(self, client_id: str, topic: str | None = None) -> None:
         kind = ResourceType.TOPIC if topic else ResourceType.ANY
         with self._admin() as admin:
-            rules = [_filter(USER + client_id, kind, topic)]
+            rules = [topics.rules_about(kind, topic, USER + client_id)]
             for _, _, error in admin.delete_acls(rules):
                 _check(error.errno)
             deadline = time.monotonic() + SETTLE_SECONDS
@@ -135,16 +131,6 @@ class KafkaAccess:
 def _send(admin: KafkaAdminClient, request: Any) -> Any:
     # kafka-python 3.0.12 has these requests, but no method of its admin client for quotas.
     return admin._manager.run(admin._manager.send, request)
-
-
-def _filter(principal: str | None, kind: ResourceType, name: str | None) -> ACLFilter:
-    return ACLFilter(
-        principal=principal,
-        host=None,
-        operation=ACLOperation.ANY,
-        permission_type=ACLPermissionType.ANY,
-        resource_pattern=ResourcePatternFilter(kind, name, ACLResourcePatternType.ANY),
-    )
 
 
 def _check(code: int) -> None:

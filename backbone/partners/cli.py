@@ -17,6 +17,7 @@ from backbone.partners.partner import PartnerError
 from backbone.partners.registry import KeycloakRegistry
 from backbone.partners.settings import KeycloakAdminSettings, PartnersSettings
 from backbone.partners.steps import Step
+from backbone.printing import print_table
 from backbone.settings import KafkaSettings, RealmSettings, load
 
 HEADINGS = ("CLIENT", "ADMINISTRATION", "STATE", "BYTES/S", "LAST GRANT", "TOPICS", "GROUPS")
@@ -64,11 +65,7 @@ def list_(as_json: bool) -> None:
         for row in rows:
             click.echo(json.dumps(asdict(row), ensure_ascii=False))
         return
-    lines = [HEADINGS, *(_cells(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    print_table([HEADINGS, *(_cells(row) for row in rows)])
 
 
 @partner.command()

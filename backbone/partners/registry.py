@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from keycloak import KeycloakAdmin
 from keycloak.exceptions import KeycloakAuthenticationError, KeycloakConnectionError, KeycloakError
 
 from backbone.partners.partner import Partner, PartnerError, State
 from backbone.partners.settings import KeycloakAdminSettings
+from backbone.realm_admin import realm_admin
 from backbone.settings import RealmSettings
 
 ROLE = "partner"
@@ -55,16 +55,9 @@ class KeycloakRegistry:
     """The registry in Keycloak. Needs the role ``manage-clients`` of ``realm-management``."""
 
     def __init__(self, realm: RealmSettings, client: KeycloakAdminSettings) -> None:
-        server, name = realm.server_and_realm
         self._client = client.client_id
-        # Asks for no token yet.
-        self._admin = KeycloakAdmin(
-            server_url=server,
-            realm_name=name,
-            user_realm_name=name,
-            client_id=client.client_id,
-            client_secret_key=client.client_secret.get_secret_value(),
-            timeout=TIMEOUT_SECONDS,
+        self._admin = realm_admin(
+            realm, client.client_id, client.client_secret.get_secret_value(), TIMEOUT_SECONDS
         )
 
     def all(self) -> list[Partner]:

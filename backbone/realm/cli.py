@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from backbone.printing import print_table
 from backbone.realm.code import Document, importable, read, render
 from backbone.realm.compare import plan as plan_
 from backbone.realm.drift import Drift
@@ -103,10 +104,7 @@ def _show(drifts: Sequence[Drift], as_json: bool) -> None:
         (what, field or "-", _short(live), UNKNOWN_MEND if unknown else _short(code))
         for what, field, live, code, unknown in rows
     ]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    print_table(lines)
 
 
 def _short(text: str) -> str:

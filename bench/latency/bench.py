@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from backbone.settings import KafkaSettings
 from bench import child, stack
 from bench.latency import pace, schema, topic
 from bench.ratios import Spread, ratio
 from bench.report import Row, Section
+from deploy.local import kafka_settings
 
 ROUNDS = 3
 # Events a second, and the milliseconds aimed at, by percentile.
@@ -33,7 +33,7 @@ def run(scratch: Path) -> Section:
     running = stack.running()
     figures: Figures = {(rate, name): [] for rate in RATES for name in SIDES}
     with ExitStack() as made:
-        made.enter_context(topic.made(kafka(running)))
+        made.enter_context(topic.made(kafka_settings(running)))
         url = made.enter_context(schema.prepared(running))
         environment = stack.environment(running, "identity", database_url=url, trace_ratio="0.05")
         for number in range(ROUNDS):
@@ -46,14 +46,6 @@ def run(scratch: Path) -> Section:
                 told = f"{name}, {rate}/s: {statistics.median(latencies):.1f} ms"
                 print(f"  round {number + 1}/{ROUNDS}: {told}", flush=True)
     return _section(figures)
-
-
-def kafka(running: stack.Stack) -> KafkaSettings:
-    """How the stack's Kafka is reached; benches have no environment of their own."""
-    told = running["kafka"]
-    return KafkaSettings(
-        bootstrap=told["internal"], username=told["username"], password=told["password"]
-    )
 
 
 def _service(environment: Environment, role: str, directory: Path, rate: str) -> ExitStack:

@@ -16,9 +16,10 @@ from backbone.events import envelope, topics
 from backbone.settings import KafkaSettings
 from bench import child, stack
 from bench.latency import schema, topic
-from bench.latency.bench import EventsLost, kafka
+from bench.latency.bench import EventsLost
 from bench.ratios import Spread, ratio
 from bench.report import Row, Section
+from deploy.local import kafka_settings
 
 EVENTS = 1_000_000
 KEYS = 50_000
@@ -33,7 +34,7 @@ TOPIC = topics.internal(EmailAccepted.DESCRIPTOR)
 def run(scratch: Path) -> Section:
     """The section of the report."""
     running = stack.running()
-    settings = kafka(running)
+    settings = kafka_settings(running)
     with ExitStack() as made:
         made.enter_context(topic.made(settings))
         _skip_what_is_there(settings)

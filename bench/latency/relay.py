@@ -17,9 +17,9 @@ from backbone.events.tables import outbox
 from backbone.settings import KafkaSettings
 from bench import stack
 from bench.latency import schema, topic
-from bench.latency.bench import kafka
 from bench.ratios import Spread, interleaved, ratio
 from bench.report import Row, Section
+from deploy.local import kafka_settings
 
 EVENTS = 20_000
 BATCH = 500
@@ -30,7 +30,7 @@ RATE_TARGET, SHARE_TARGET = 8_000, 0.5
 def run(_: Path) -> Section:
     """The section of the report."""
     running = stack.running()
-    settings = kafka(running)
+    settings = kafka_settings(running)
     rows = [_row() for _ in range(EVENTS)]
     with ExitStack() as made:
         made.enter_context(topic.made(settings))

@@ -9,12 +9,13 @@ For tests: `up()` starts what does not run and returns the stack, `load()` reads
 
 from deploy.local.errors import StackError
 from deploy.local.lifecycle import down, pid, reset, restart, start, stop, up, wait_healthy
-from deploy.local.stack import Stack, load
+from deploy.local.stack import Stack, kafka_settings, load
 
 __all__ = [
     "Stack",
     "StackError",
     "down",
+    "kafka_settings",
     "load",
     "pid",
     "reset",

@@ -4,12 +4,10 @@ Its certificates are made once, with the data of the stack: they prove nothing t
 reply holds the signer's alone: several, `openssl ts` writes in an order that is not DER's.
 """
 
-import argparse
 import subprocess
 import tempfile
 import threading
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -18,6 +16,7 @@ from starlette.routing import Route
 
 from deploy.local.errors import StackError
 from deploy.local.paths import DATA
+from deploy.local.serving import serve
 
 FOLDER = DATA / "authority"
 ROOT_CERTIFICATE = FOLDER / "root.pem"
@@ -113,20 +112,5 @@ def _openssl(*arguments: str) -> bytes:
     return done.stdout
 
 
-def main() -> None:
-    """Serve until SIGTERM."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True)
-    options = parser.parse_args()
-    uvicorn.run(
-        application(),
-        host=options.host,
-        port=options.port,
-        access_log=False,
-        log_level="warning",
-    )
-
-
 if __name__ == "__main__":
-    main()
+    serve(application(), __doc__)

@@ -5,14 +5,12 @@ It stands where an OpenTelemetry collector stands in a deployment, so that `make
 can read what the services told. Nothing is stored: a restart forgets.
 """
 
-import argparse
 import gzip
 import threading
 import zlib
 from collections import OrderedDict
 from typing import Any
 
-import uvicorn
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -24,6 +22,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+from deploy.local.serving import serve
 
 MAX_SPANS = 50_000
 MAX_BODY = 16 * 1024 * 1024
@@ -157,20 +157,5 @@ def _value(value: AnyValue) -> Any:
     return getattr(value, kind) if kind else None
 
 
-def main() -> None:
-    """Serve until SIGTERM."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True)
-    options = parser.parse_args()
-    uvicorn.run(
-        application(Traces()),
-        host=options.host,
-        port=options.port,
-        access_log=False,
-        log_level="warning",
-    )
-
-
 if __name__ == "__main__":
-    main()
+    serve(application(Traces()), __doc__)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from backbone.settings import KafkaSettings
 from deploy.keycloak import development_realm
 from deploy.local import authority, kafka, keycloak, minio, postgres, services
 from deploy.local.errors import StackError
@@ -12,6 +13,14 @@ from deploy.local.site import Site
 ACCOUNTS = {"citizen": "josephine", "stranger": "stranger", "agent": "agent", "admin": "admin"}
 PARTNERS = ("partner-caf", "partner-octroi")
 Stack = dict[str, Any]
+
+
+def kafka_settings(stack: Stack) -> KafkaSettings:
+    """How a running stack's Kafka is reached, for what has no environment of its own."""
+    told = stack["kafka"]
+    return KafkaSettings(
+        bootstrap=told["internal"], username=told["username"], password=told["password"]
+    )
 
 
 def describe(site: Site, processes: dict[str, int]) -> Stack:

@@ -5,12 +5,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from kafka.admin import (
-    ACLFilter,
     ACLOperation,
     ACLPermissionType,
     ACLResourcePatternType,
     KafkaAdminClient,
-    ResourcePatternFilter,
     ResourceType,
 )
 from kafka.errors import KafkaError
@@ -97,7 +95,7 @@ class KafkaRules:
                     bootstrap_timeout_ms=ANSWER_MS,
                     request_timeout_ms=ANSWER_MS,
                 )
-            acls, _ = self._admin.describe_acls(_EVERY)
+            acls, _ = self._admin.describe_acls(topics.rules_about(ResourceType.TOPIC))
         except BaseException:
             self.close()
             raise
@@ -117,15 +115,6 @@ class KafkaRules:
         admin, self._admin = self._admin, None
         if admin is not None:
             admin.close()
-
-
-_EVERY = ACLFilter(
-    principal=None,
-    host=None,
-    operation=ACLOperation.ANY,
-    permission_type=ACLPermissionType.ANY,
-    resource_pattern=ResourcePatternFilter(ResourceType.TOPIC, None, ACLResourcePatternType.ANY),
-)
 
 
 class TopicGrants(DependencyProvider):  # type: ignore[misc]

@@ -4,12 +4,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from keycloak import KeycloakAdmin
 from keycloak.exceptions import KeycloakError
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 
 from backbone.errors import Unavailable
+from backbone.realm_admin import realm_admin
 from backbone.settings import ClientSettings, RealmSettings, load
 from services.identity.realm import TIMEOUT_SECONDS
 
@@ -48,14 +48,8 @@ class RealmOrganizations:
     """The aliases of the realm's enabled organizations. Needs the role ``view-organizations``."""
 
     def __init__(self, realm: RealmSettings, client: ClientSettings) -> None:
-        server, name = realm.server_and_realm
-        self._admin = KeycloakAdmin(
-            server_url=server,
-            realm_name=name,
-            user_realm_name=name,
-            client_id=client.id,
-            client_secret_key=client.secret.get_secret_value(),
-            timeout=TIMEOUT_SECONDS,
+        self._admin = realm_admin(
+            realm, client.id, client.secret.get_secret_value(), TIMEOUT_SECONDS
         )
 
     def aliases(self) -> frozenset[str]:

@@ -2,12 +2,12 @@
 
 import threading
 
-from keycloak import KeycloakAdmin
 from keycloak.exceptions import KeycloakError, KeycloakGetError
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 
 from backbone.errors import NotFound, Unavailable
+from backbone.realm_admin import realm_admin
 from backbone.settings import ClientSettings, RealmSettings, load
 from services.identity.domain.account import Profile
 
@@ -18,14 +18,8 @@ class RealmDirectory:
     """People of the realm, read with identity's own client (role ``view-users``)."""
 
     def __init__(self, realm: RealmSettings, client: ClientSettings) -> None:
-        server, name = realm.server_and_realm
-        self._admin = KeycloakAdmin(
-            server_url=server,
-            realm_name=name,
-            user_realm_name=name,
-            client_id=client.id,
-            client_secret_key=client.secret.get_secret_value(),
-            timeout=TIMEOUT_SECONDS,
+        self._admin = realm_admin(
+            realm, client.id, client.secret.get_secret_value(), TIMEOUT_SECONDS
         )
         # python-keycloak refreshes its token once per concurrent caller (its issue 708).
         self._lock = threading.Lock()

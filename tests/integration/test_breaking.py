@@ -8,7 +8,7 @@ import pytest
 
 from backbone.partners.access import KafkaAccess
 from deploy import breaking
-from tests.support.events import kafka_settings
+from deploy.local import kafka_settings
 from tests.support.partners_http import bearer
 from tests.support.polling import eventually
 from tests.support.realm import Realm

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from backbone.partners.access import KafkaAccess
-from tests.support.events import kafka_settings
+from deploy.local import kafka_settings
 from tests.support.partners_http import FEED, TOPIC, Document, Reader, Stream, bearer, now
 from tests.support.polling import eventually
 from tests.support.realm import Realm

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from backbone.partners.access import KafkaAccess
+from deploy.local import kafka_settings
 from services.exchange.domain import signature
-from tests.support.events import kafka_settings
 from tests.support.kafka import header, internal_options, tap
 from tests.support.partners_http import TOPIC, Document, Own, bearer, own_exchange
 from tests.support.polling import eventually

@@ -28,8 +28,8 @@ from backbone.partners.partner import Partner, State
 from backbone.partners.registry import KeycloakRegistry
 from backbone.partners.settings import KeycloakAdminSettings
 from backbone.settings import RealmSettings
+from deploy.local import kafka_settings
 from deploy.local.programs import KAFKA
-from tests.support.events import kafka_settings
 from tests.support.kafka import internal_options, partner_options, producer
 from tests.support.partner_conformance import TOPIC, AccessConformance, RegistryConformance
 from tests.support.polling import eventually

@@ -12,7 +12,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from backbone.events import topics
 from backbone.partners.access import KafkaAccess
-from tests.support.events import kafka_settings
+from deploy.local import kafka_settings
 from tests.support.kafka import internal_options
 from tests.support.polling import eventually
 from tests.support.processes import BACKBONE

@@ -10,28 +10,18 @@ from urllib.parse import quote
 
 from administration.notifications.v1.events_pb2 import EmailAccepted
 from kafka.consumer.fetcher import ConsumerRecord
-from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine, text
 
 from backbone.database import Transactions
 from backbone.events import Publisher, tables
 from backbone.events.backlog import Backlog
 from backbone.events.relay import Relay
-from backbone.settings import KafkaSettings
+from deploy.local import kafka_settings
 
 # Nobody subscribes to it: what a test puts there disturbs no service.
 TOPIC = "administration.notifications.v1.Delivery"
 # Of events that may wait; what is measured is what a test measures itself.
 LIMIT = 10_000
-
-
-def kafka_settings(stack: dict[str, Any]) -> KafkaSettings:
-    kafka = stack["kafka"]
-    return KafkaSettings(
-        bootstrap=kafka["internal"],
-        username=kafka["username"],
-        password=SecretStr(kafka["password"]),
-    )
 
 
 class Scratch:
