@@ -9,14 +9,24 @@ deletion sends an event again: consumers tell it by its id.
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 from opentelemetry import trace
 from prometheus_client import Counter
-from sqlalchemy import Connection, Engine, Select, delete, func, select, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Engine,
+    String,
+    bindparam,
+    delete,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from backbone import telemetry
@@ -53,6 +63,24 @@ _SESSION = text("""
     SET tcp_user_timeout = 10000
 """)
 _LOCK = text("SELECT pg_try_advisory_lock(hashtext('backbone.outbox'), hashtext(current_schema()))")
+
+# The first events of the outbox, without those of the topics that are held. Made once: making a
+# statement costs more than running it.
+_first = (
+    select(outbox)
+    .where(outbox.c.topic != func.all(bindparam("held", type_=ARRAY(String))))
+    .order_by(outbox.c.position)
+    .limit(BATCH)
+    .subquery()
+)
+_size = func.octet_length(_first.c.data)
+_sized = select(
+    _first, (func.sum(_size).over(order_by=_first.c.position) - _size).label("before")
+).subquery()
+_NEXT = select(_sized).where(_sized.c.before < bindparam("size")).order_by(_sized.c.position)
+_DELETE = delete(outbox).where(
+    outbox.c.position == func.any(bindparam("positions", type_=ARRAY(BigInteger)))
+)
 
 
 class Relay:
@@ -134,9 +162,8 @@ class Relay:
 
     def _relay_batch(self, connection: Connection, producer: KafkaProducer) -> int:
         now = time.monotonic()
-        rows = connection.execute(
-            _next([topic for topic, until in self._held.items() if until > now])
-        ).all()
+        held = [topic for topic, until in self._held.items() if until > now]
+        rows = connection.execute(_NEXT, {"held": held, "size": BATCH_BYTES}).all()
         self._hold_missing(producer, {row.topic for row in rows})
         rows = [row for row in rows if row.topic not in self._held]
         if not rows:
@@ -157,7 +184,7 @@ class Relay:
             for row, future in zip(rows, futures, strict=True)
             if future.is_done and future.succeeded()
         ]
-        connection.execute(delete(outbox).where(outbox.c.position == func.any(acknowledged)))
+        connection.execute(_DELETE, {"positions": acknowledged})
         PUBLISHED.inc(len(acknowledged))
         for span in spans:
             span.end()
@@ -180,18 +207,6 @@ class Relay:
     def _missing(self) -> str | None:
         names = ", ".join(sorted(self._held))
         return f"Kafka has no topic {names}: run `backbone topics apply`" if names else None
-
-
-def _next(held: Sequence[str]) -> Select[Any]:
-    """The first events of the outbox, without those of the topics that are held."""
-    first = select(outbox).order_by(outbox.c.position).limit(BATCH)
-    if held:
-        first = first.where(outbox.c.topic.not_in(held))
-    rows = first.subquery()
-    size = func.octet_length(rows.c.data)
-    before = (func.sum(size).over(order_by=rows.c.position) - size).label("before")
-    sized = select(rows, before).subquery()
-    return select(sized).where(sized.c.before < BATCH_BYTES).order_by(sized.c.position)
 
 
 def _abandon(producer: KafkaProducer) -> None:
