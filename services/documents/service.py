@@ -15,11 +15,12 @@ from backbone.errors import Conflict, InvalidInput, Unavailable
 from backbone.events import Events, Publisher
 from backbone.live import Live, Watchers
 from backbone.loops import loop
-from backbone.rpc import Call, CurrentCall, Grpc
+from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
 from backbone.settings import PREFIX
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
+from services.documents.export_methods import ExportMethods
 from services.documents.log import Log
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
@@ -38,7 +39,7 @@ class VaultSettings(BaseSettings):
     max_bytes: int = 100 * 1024 * 1024
 
 
-class DocumentsService:
+class DocumentsService(ExportMethods):
     name = "documents"
 
     db: Transactions = Database()
@@ -47,6 +48,8 @@ class DocumentsService:
     live: Watchers = Live(WATCHERS)
     store: ObjectStore = Store()
     seals: Seals = Sealing()
+    identity: Stub = GrpcClient("identity")
+    notifications: Stub = GrpcClient("notifications")
     settings: VaultSettings = Settings(VaultSettings)
 
     @grpc

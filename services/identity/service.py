@@ -2,8 +2,15 @@
 
 from datetime import UTC, datetime
 
-from administration.identity.v1 import consents_pb2, events_pb2, identity_pb2, mandates_pb2
+from administration.identity.v1 import (
+    consents_pb2,
+    events_pb2,
+    identity_pb2,
+    mandates_pb2,
+    personal_data_pb2,
+)
 
+from backbone import personal_data
 from backbone.database import Database, Transactions
 from backbone.dependencies import Settings
 from backbone.errors import InvalidInput, NotFound
@@ -19,6 +26,7 @@ from services.identity.domain.mandate import Offer
 from services.identity.granting import Granting
 from services.identity.mandates import Mandates
 from services.identity.mandating import Mandating
+from services.identity.personal_data import held
 from services.identity.realm import Realm, RealmDirectory
 from services.identity.signing import Signer, Signing
 
@@ -68,6 +76,14 @@ class IdentityService:
                 event.create_time.FromDatetime(account.create_time)
                 self.events.publish(event)
         return account
+
+    @grpc
+    def export_personal_data(
+        self, request: personal_data_pb2.ExportPersonalDataRequest
+    ) -> personal_data_pb2.ExportPersonalDataResponse:
+        with self.db.transaction() as session:
+            page = personal_data.page(held(session, request.account_id), request.page_token)
+        return personal_data_pb2.ExportPersonalDataResponse(**page._asdict())
 
     # ---- consents -------------------------------------------------------------------------------
 
