@@ -51,6 +51,13 @@ class RealmSettings(BaseSettings):
     jwks_url: str = Field(default="", description="where its keys are; empty: by discovery")
     audience: str = "backbone"
     token_leeway: int = Field(default=5, ge=0, le=60, description="seconds of clock difference")
+    token_lifetime: int = Field(
+        default=3600,
+        ge=60,
+        le=43_200,
+        description="seconds that a token may live: one that lives longer is refused, and what"
+        " has ended is remembered for as long",
+    )
     public_url: str = Field(
         default="http://127.0.0.1:8000", description="what a DPoP proof's `htu` begins with"
     )

@@ -3,7 +3,8 @@
 A token is accepted when its signature is by a key of the realm with an allowed algorithm and its
 ``typ``, ``iss``, ``aud``, ``exp``, ``nbf`` and ``iat`` are right, the times within
 `RealmSettings.token_leeway`. What was accepted is remembered until it expires, in a bounded cache:
-the same token costs a look-up, not a signature.
+the same token costs a look-up, not a signature. Whether its access has ended since is asked each
+time (`backbone.ended`).
 """
 
 import binascii
@@ -15,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from backbone.ended import EndedAccess
 from backbone.errors import Unauthenticated
 from backbone.realm_keys import RealmKeys
 from backbone.settings import RealmSettings
@@ -46,13 +48,18 @@ class Caller:
     signed_in_at: float = 0.0
     # Thumbprint of the key that the token is bound to (RFC 9449, section 6); empty: to none.
     key_thumbprint: str = ""
+    # The session of the realm (`sid`); empty for a client that acts for itself.
+    session_id: str = ""
+    issued_at: float = 0.0
 
 
 class TokenVerifier:
     """Turns a bearer token into a `Caller`. Safe to share between threads."""
 
-    def __init__(self, settings: RealmSettings) -> None:
+    def __init__(self, settings: RealmSettings, ended: EndedAccess | None = None) -> None:
+        """Without `ended`, a token is good until it expires: for tools, not for services."""
         self._settings = settings
+        self._ended = ended
         self._keys = RealmKeys(settings, withdrawn=self._forget)
         self._cache: dict[str, Caller] = {}
         # The same tokens by the end of their life: the next to end comes first.
@@ -64,7 +71,7 @@ class TokenVerifier:
 
         Raises:
             Unauthenticated: the token is not one of the realm's, or no longer.
-            Unavailable: the realm's keys cannot be had.
+            Unavailable: the realm's keys cannot be had, or what has ended is not known yet.
         """
         caller = self._cache.get(token)
         if caller is None:
@@ -72,7 +79,20 @@ class TokenVerifier:
             self._remember(token, caller)
         elif time.time() >= caller.expires_at + self._settings.token_leeway:
             raise _expired()
+        if self._ended is not None:
+            self._ended.require(
+                caller.session_id, caller.subject, caller.client_id, caller.issued_at
+            )
         return caller
+
+    def stands(self, caller: Caller) -> bool:
+        """Whether the token of a caller who was let in has neither expired nor been ended."""
+        return time.time() < caller.expires_at and not (
+            self._ended is not None
+            and self._ended.covers(
+                caller.session_id, caller.subject, caller.client_id, caller.issued_at
+            )
+        )
 
     def _remember(self, token: str, caller: Caller) -> None:
         """Also forgets what has expired, and what ends first when there is too much."""
@@ -127,6 +147,9 @@ class TokenVerifier:
         for start in (claims.get("nbf", 0), claims.get("iat")):
             if not isinstance(start, int | float) or start > now + settings.token_leeway:
                 raise Unauthenticated("The token lacks `iat`, or is not valid yet.")
+        # Else the end of its access could be forgotten before the token is.
+        if expires - claims["iat"] > settings.token_lifetime + settings.token_leeway:
+            raise Unauthenticated("The token lives too long.")
         signed_in = claims.get("auth_time")
         return Caller(
             subject=subject,
@@ -142,6 +165,8 @@ class TokenVerifier:
             level=LEVELS.get(_text(claims, "acr"), 0),
             signed_in_at=float(signed_in) if isinstance(signed_in, int | float) else 0.0,
             key_thumbprint=_thumbprint(claims),
+            session_id=_text(claims, "sid"),
+            issued_at=float(claims["iat"]),
         )
 
 

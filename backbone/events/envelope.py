@@ -42,8 +42,14 @@ class Received(Generic[Data]):
     encoded: bytes
 
 
-def attributes(message: Message, source: str, schemas: str) -> dict[str, str]:
-    """The CloudEvents attributes of an event that happens now, with a new id."""
+def attributes(
+    message: Message,
+    source: str,
+    schemas: str,
+    event_id: uuid.UUID | None = None,
+    time: datetime | None = None,
+) -> dict[str, str]:
+    """The CloudEvents attributes of an event: a new one that happens now, unless it is said."""
     declared = contracts.event(message.DESCRIPTOR)
     key = str(getattr(message, declared.key_field))
     if not key:
@@ -55,11 +61,11 @@ def attributes(message: Message, source: str, schemas: str) -> dict[str, str]:
         )
     return {
         "specversion": "1.0",
-        "id": str(uuid.uuid4()),
+        "id": str(event_id or uuid.uuid4()),
         "source": source,
         "type": message.DESCRIPTOR.full_name,
         "subject": key,
-        "time": datetime.now(UTC).isoformat(),
+        "time": (time or datetime.now(UTC)).isoformat(),
         "dataschema": f"{schemas}/{message.DESCRIPTOR.full_name}.json",
         **({"traceparent": parent} if (parent := telemetry.traceparent()) else {}),
     }

@@ -1,5 +1,7 @@
 """Publishing: an event is a row of the caller's transaction, then the relay's work."""
 
+import uuid
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.message import Message
@@ -40,8 +42,13 @@ class Publisher:
         self._relay = relay
         self._backlog = backlog
 
-    def publish(self, message: Message) -> None:
+    def publish(
+        self, message: Message, *, event_id: uuid.UUID | None = None, time: datetime | None = None
+    ) -> None:
         """Adds an event to the transaction that is open on this thread.
+
+        `event_id` and `time` are for what somebody else has told: the same again has the same id,
+        and consumers apply it once.
 
         Raises:
             RuntimeError: no transaction is open.
@@ -51,7 +58,7 @@ class Publisher:
         session = current_session()
         if self._backlog is not None:
             self._backlog.require_room()
-        attributes = envelope.attributes(message, self._source, self._schemas)
+        attributes = envelope.attributes(message, self._source, self._schemas, event_id, time)
         data = envelope.encode_data(message)
         if _PENDING not in session.info:
             session.info[_PENDING] = []

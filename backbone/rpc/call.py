@@ -19,15 +19,17 @@ _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 class Call:
     """What a method may know of its call."""
 
-    __slots__ = ("_context", "caller", "deadline", "stopping")
+    __slots__ = ("_context", "_stands", "caller", "deadline", "stopping")
 
     def __init__(
         self,
         caller: Caller | None,
         context: grpc.ServicerContext,
         stopping: Callable[[], bool],
+        stands: Callable[[Caller], bool],
     ) -> None:
         self.caller = caller
+        self._stands = stands
         self._context = context
         self.stopping = stopping
         remaining = context.time_remaining()
@@ -43,9 +45,9 @@ class Call:
         return self.caller
 
     def active(self) -> bool:
-        """False once the caller has gone or its token has ended, or the service is stopping."""
-        expired = self.caller is not None and time.time() >= self.caller.expires_at
-        return self._context.is_active() and not expired and not self.stopping()
+        """False once the caller has gone or its access has ended, or the service is stopping."""
+        stands = self.caller is None or self._stands(self.caller)
+        return self._context.is_active() and stands and not self.stopping()
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Calls `callback` when the call ends for whatever reason; at once if it has."""

@@ -172,6 +172,7 @@ class _Served:
                 chain.authenticate(str(authorization) if authorization else None, proof, target),
                 context,
                 chain.stopping,
+                chain.verifier.stands,
             )
             call.enter()
             if chain.client_streaming:

@@ -15,6 +15,7 @@ from nameko.extensions import SharedExtension
 
 from backbone import contracts
 from backbone.dpop import Proofs
+from backbone.events.endings import AccessEndings
 from backbone.settings import ConfigurationError, RealmSettings, ServerSettings, load
 from backbone.tokens import TokenVerifier
 
@@ -33,6 +34,8 @@ OPTIONS = (
 class GrpcServer(SharedExtension):  # type: ignore[misc]
     """Collects the handlers of every `@grpc` method, then serves them."""
 
+    endings = AccessEndings()
+
     def __init__(self) -> None:
         self._handlers: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
         self._server: grpc.Server | None = None
@@ -40,7 +43,8 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
 
     def setup(self) -> None:
         settings = load(RealmSettings)
-        self.verifier, self.proofs = TokenVerifier(settings), Proofs(settings)
+        self.verifier = TokenVerifier(settings, self.endings.ended)
+        self.proofs = Proofs(settings)
 
     def stopping(self) -> bool:
         """True once the service has begun to stop."""

@@ -16,7 +16,7 @@ from backbone.dependencies import Settings
 from backbone.errors import InvalidInput, NotFound
 from backbone.events import Events, Publisher
 from backbone.rpc import Call, CurrentCall, Grpc
-from backbone.settings import EventSettings
+from backbone.settings import EventSettings, RealmSettings
 from services.identity.accounts import Accounts, to_proto
 from services.identity.administrations import Administrations, KnownAdministrations
 from services.identity.consents import Consents
@@ -28,12 +28,14 @@ from services.identity.mandates import Mandates
 from services.identity.mandating import Mandating
 from services.identity.personal_data import held
 from services.identity.realm import Realm, RealmDirectory
+from services.identity.session_methods import SessionMethods
 from services.identity.signing import Signer, Signing
+from services.identity.watching import Watch
 
 grpc = Grpc.implementing("administration.identity.v1.IdentityService")
 
 
-class IdentityService:
+class IdentityService(SessionMethods):
     name = "identity"
 
     db: Transactions = Database()
@@ -43,6 +45,8 @@ class IdentityService:
     administrations: Administrations = KnownAdministrations()
     signer: Signer = Signing()
     settings: EventSettings = Settings(EventSettings)
+    realm_settings: RealmSettings = Settings(RealmSettings)
+    watch: Watch = Watch()
 
     @grpc
     def get_me(self, request: identity_pb2.GetMeRequest) -> identity_pb2.GetMeResponse:

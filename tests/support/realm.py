@@ -85,6 +85,44 @@ class Realm:
             password=person.password,
         )
 
+    def sign_in(self, person: Person, client: str = "development") -> dict[str, Any] | None:
+        """The tokens of a new session; None when the realm refuses."""
+        form = {"grant_type": "password", "client_id": client}
+        answer = self._http.post(
+            "/token", data={**form, "username": person.username, "password": person.password}
+        )
+        return dict(answer.json()) if answer.status_code == 200 else None
+
+    def refresh(self, refresh_token: str) -> int:
+        """The status that the realm answers a refresh token with."""
+        form = {"grant_type": "refresh_token", "client_id": "development"}
+        return self._http.post("/token", data={**form, "refresh_token": refresh_token}).status_code
+
+    def sign_out_in_the_console(self, person: Person) -> None:
+        """An administrator of the realm ends all of a person's sessions there."""
+        self._admin.user_logout(person.account_id)
+
+    def disable_in_the_console(self, person: Person) -> None:
+        self._change(person, enabled=False)
+
+    @contextmanager
+    def client(self) -> Iterator[str]:
+        """A client of its own, that signs people in with their passwords."""
+        client_id = f"essai-{uuid.uuid4().hex[:12]}"
+        key = self._admin.create_client(
+            {
+                "clientId": client_id,
+                "publicClient": True,
+                "standardFlowEnabled": False,
+                "directAccessGrantsEnabled": True,
+                "attributes": {"access.token.header.type.rfc9068": "true"},
+            }
+        )
+        try:
+            yield client_id
+        finally:
+            self._admin.delete_client(key)
+
     def bound_token(self, person: Person, prover: Prover) -> str:
         """A token that is bound to the key of `prover` (RFC 9449, section 5)."""
         url = f"{self._stack['issuer']}/protocol/openid-connect/token"

@@ -19,7 +19,9 @@ from prometheus_client import REGISTRY
 from backbone import contracts, telemetry
 from backbone.container import NativeContainer
 from backbone.contracts import ContractError
+from backbone.ended import EndedAccess, Kind
 from backbone.errors import Conflict
+from backbone.events.endings import AccessEndings
 from backbone.rpc import Call, CurrentCall, Grpc
 from backbone.settings import ConfigurationError
 from tests.support.dpop import Prover
@@ -118,6 +120,18 @@ class Echo:
             yield Word(text=request.text.upper())
 
 
+@pytest.fixture(autouse=True)
+def ended(monkeypatch: pytest.MonkeyPatch) -> EndedAccess:
+    """What has ended, as if it had been read from Kafka."""
+    known = EndedAccess()
+    known.complete()
+    monkeypatch.setattr(AccessEndings, "__init__", lambda self: setattr(self, "ended", known))
+    for hook in ("setup", "start", "stop", "kill"):
+        monkeypatch.setattr(AccessEndings, hook, lambda self: None)
+    monkeypatch.setattr(AccessEndings, "check_ready", lambda self: None)
+    return known
+
+
 @pytest.fixture
 def environment(signing_realm: FakeRealm, monkeypatch: pytest.MonkeyPatch) -> str:
     address = f"127.0.0.1:{free_port()}"
@@ -164,6 +178,38 @@ def test_a_public_method_asks_for_no_token(echo: Client) -> None:
 
 def test_a_method_knows_who_calls(echo: Client, token: str) -> None:
     assert echo.say(Word(text="who"), token=token).text == "somebody"
+
+
+def test_a_token_that_was_accepted_is_refused_once_its_session_has_ended(
+    echo: Client, signing_realm: FakeRealm, ended: EndedAccess
+) -> None:
+    token = signing_realm.token({"sid": "session-of-mine"})
+    other = signing_realm.token({"sid": "another"})
+    assert echo.say(Word(text="ab"), token=token).text == "ab"
+    ended.add(Kind.SESSION, "session-of-mine", time.time(), time.time() + 60)
+    refused = refusal(lambda: echo.say(Word(text="ab"), token=token))
+    assert (refused.code, refused.reason) == (grpc.StatusCode.UNAUTHENTICATED, "ACCESS_ENDED")
+    assert echo.say(Word(text="ab"), token=other).text == "ab"
+
+
+def test_a_stream_ends_with_the_session_of_its_caller(
+    echo: Client, signing_realm: FakeRealm, ended: EndedAccess
+) -> None:
+    token = signing_realm.token({"sid": "session-of-mine"})
+    stream = echo.spell(Word(text="endless"), token=token)
+    assert Echo.entered.wait(20)
+    ended.add(Kind.SESSION, "session-of-mine", time.time(), time.time() + 60)
+    assert Echo.ended.wait(20)
+    stream.cancel()
+
+
+def test_nothing_is_accepted_before_it_is_known_what_has_ended(
+    echo: Client, token: str, ended: EndedAccess
+) -> None:
+    ended.known = False
+    refused = refusal(lambda: echo.say(Word(text="ab"), token=token))
+    assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "ACCESS_UNKNOWN")
+    assert echo.say_to_all(Word(text="ab")).text == "ab"
 
 
 def test_every_kind_is_refused_without_a_token_with_a_bad_one_or_without_the_role(

@@ -80,6 +80,7 @@ def test_a_caller_acts_for_the_one_administration_that_its_token_names(
         {"nbf": "later"},
         {"iat": 1e12},
         {"iat": None},
+        {"exp": time.time() + 86_400},
         {"sub": None},
         {"sub": ""},
         {"sub": 7},
