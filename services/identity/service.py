@@ -2,7 +2,13 @@
 
 from datetime import UTC, datetime
 
-from administration.identity.v1 import consents_pb2, events_pb2, identity_pb2, mandates_pb2
+from administration.identity.v1 import (
+    consents_pb2,
+    events_pb2,
+    identity_pb2,
+    keyring_pb2,
+    mandates_pb2,
+)
 
 from backbone.database import Database, Transactions
 from backbone.dependencies import Settings
@@ -17,8 +23,10 @@ from services.identity.domain.account import Account, Profile
 from services.identity.domain.consent import Terms
 from services.identity.domain.mandate import Offer
 from services.identity.granting import Granting
+from services.identity.keyring import Keyring, MasterKeys
 from services.identity.mandates import Mandates
 from services.identity.mandating import Mandating
+from services.identity.masters import Masters
 from services.identity.realm import Realm, RealmDirectory
 from services.identity.signing import Signer, Signing
 
@@ -34,6 +42,7 @@ class IdentityService:
     realm: RealmDirectory = Realm()
     administrations: Administrations = KnownAdministrations()
     signer: Signer = Signing()
+    masters: Masters = MasterKeys()
     settings: EventSettings = Settings(EventSettings)
 
     @grpc
@@ -209,3 +218,13 @@ class IdentityService:
 
     def _mandating(self) -> Mandating:
         return Mandating(self.db, self.events, self.call.authenticated.subject)
+
+    # ---- the keyring ----------------------------------------------------------------------------
+
+    @grpc
+    def get_keys(self, request: keyring_pb2.GetKeysRequest) -> keyring_pb2.GetKeysResponse:
+        with self.db.transaction() as session:
+            keys = Keyring(session, self.masters).keys(request.owner_id)
+        return keyring_pb2.GetKeysResponse(
+            keys=[keyring_pb2.OwnerKey(key_id=str(key.key_id), key=key.key) for key in keys]
+        )
