@@ -36,6 +36,9 @@ class DocumentRow(Base):
     media_type: Mapped[str] = mapped_column(String(127))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
+    # The content's own key, wrapped, and which of its owner's keys wrapped it (`contents.py`).
+    owner_key_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))
+    sealed_key: Mapped[bytes] = mapped_column(LargeBinary)
     create_time: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now()
     )

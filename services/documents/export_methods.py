@@ -1,5 +1,6 @@
 """The rpcs about exports of what is held about a person, and what runs behind them."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from administration.documents.v1 import exports_pb2
@@ -10,6 +11,7 @@ from backbone.database import Transactions
 from backbone.events import Publisher
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc, Stub
+from services.documents.contents import Contents
 from services.documents.documents import Documents
 from services.documents.exports import Exports
 from services.documents.gathering import Gathering, PersonalData
@@ -29,6 +31,7 @@ class ExportMethods:
     store: ObjectStore
     identity: Stub
     notifications: Stub
+    _contents: Callable[[], Contents]
 
     @grpc
     def request_export(
@@ -48,7 +51,7 @@ class ExportMethods:
     def gather_exports(self) -> bool:
         """One try of one export that is due; true when there was one."""
         providers = {"identity": self._of_identity, "notifications": self._of_notifications}
-        return Gathering(self.db, self.events, self.store, providers).step()
+        return Gathering(self.db, self.events, self._contents(), providers).step()
 
     def _of_identity(self, account_id: str, page_token: str) -> PersonalData:
         request = identity_data.ExportPersonalDataRequest(

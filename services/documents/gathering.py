@@ -22,10 +22,10 @@ from backbone.database import Transactions
 from backbone.errors import DomainError
 from backbone.events import Publisher
 from services.documents.archive import File, zipped
+from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain.deposit import Announcement, Intake
 from services.documents.exports import ExportRow, Exports, State, failed
-from services.documents.store import ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +72,11 @@ class Gathering:
         self,
         db: Transactions,
         events: Publisher,
-        store: ObjectStore,
+        contents: Contents,
         providers: Mapping[str, Provider],
     ) -> None:
-        self._db, self._events, self._store, self._providers = db, events, store, providers
+        self._db, self._events, self._contents = db, events, contents
+        self._providers = providers
 
     def step(self) -> bool:
         """One try of one export that is due; false when there was none."""
@@ -104,7 +105,7 @@ class Gathering:
         told = _Progress(self._db, export)
         chunks = zipped(self._files(str(export.account_id), told))
         intake = Intake(Announcement(document.name, MEDIA_TYPE), chunks, sys.maxsize)
-        self._store.put(document.key, intake, MEDIA_TYPE)
+        self._contents.put(document, intake)
         document.size_bytes, document.sha256 = intake.size_bytes, intake.sha256
         with self._db.transaction() as session:
             held = Exports(session).held(export.export_id, export.attempts)
@@ -133,7 +134,7 @@ class Gathering:
         described = (MessageToJson(row.to_proto(), indent=None) for row in rows)
         yield File(f"{OWN}/documents.jsonl", _lines(described))
         for row in told.counting(OWN, rows):
-            content = self._store.get(row.key, 0, row.size_bytes)
+            content = self._contents.get(row, 0, row.size_bytes)
             yield File(f"{OWN}/{row.document_id}/{row.name}", content, compress=False)
         told.complete(OWN)
 

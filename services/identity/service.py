@@ -6,6 +6,7 @@ from administration.identity.v1 import (
     consents_pb2,
     events_pb2,
     identity_pb2,
+    keyring_pb2,
     mandates_pb2,
     personal_data_pb2,
 )
@@ -24,8 +25,10 @@ from services.identity.domain.account import Account, Profile
 from services.identity.domain.consent import Terms
 from services.identity.domain.mandate import Offer
 from services.identity.granting import Granting
+from services.identity.keyring import Keyring, MasterKeys
 from services.identity.mandates import Mandates
 from services.identity.mandating import Mandating
+from services.identity.masters import Masters
 from services.identity.personal_data import held
 from services.identity.realm import Realm, RealmDirectory
 from services.identity.session_methods import SessionMethods
@@ -44,6 +47,7 @@ class IdentityService(SessionMethods):
     realm: RealmDirectory = Realm()
     administrations: Administrations = KnownAdministrations()
     signer: Signer = Signing()
+    masters: Masters = MasterKeys()
     settings: EventSettings = Settings(EventSettings)
     realm_settings: RealmSettings = Settings(RealmSettings)
     watch: Watch = Watch()
@@ -229,3 +233,13 @@ class IdentityService(SessionMethods):
 
     def _mandating(self) -> Mandating:
         return Mandating(self.db, self.events, self.call.authenticated.subject)
+
+    # ---- the keyring ----------------------------------------------------------------------------
+
+    @grpc
+    def get_keys(self, request: keyring_pb2.GetKeysRequest) -> keyring_pb2.GetKeysResponse:
+        with self.db.transaction() as session:
+            keys = Keyring(session, self.masters).keys(request.owner_id)
+        return keyring_pb2.GetKeysResponse(
+            keys=[keyring_pb2.OwnerKey(key_id=str(key.key_id), key=key.key) for key in keys]
+        )
