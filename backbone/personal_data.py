@@ -1,4 +1,4 @@
-"""What a service holds about a person, page by page (GDPR, articles 15 and 20).
+"""What a service holds about a person: told page by page, and erased (GDPR, articles 15 to 20).
 
 A service tells its files of records, in their order; the pages of one come after those of the
 other, so that whoever gathers them writes one file at a time and asks again for one page only.
@@ -7,6 +7,7 @@ other, so that whoever gathers them writes one file at a time and asks again for
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from administration.identity.v1 import events_pb2
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
@@ -41,3 +42,18 @@ def page(files: Mapping[str, Reader], page_token: str) -> Page:
         return Page(name, records, paging.token(int(number), following))
     last = int(number) + 1 == len(names)
     return Page(name, records, "" if last else paging.token(int(number) + 1, ""))
+
+
+def erased(
+    service: str, started: events_pb2.ErasureStarted, counts: Mapping[str, int]
+) -> events_pb2.PersonalDataErased:
+    """What a service answers when it has erased all that it held: how much, by kind."""
+    return events_pb2.PersonalDataErased(
+        erasure_id=started.erasure_id,
+        account_id=started.account_id,
+        service=service,
+        items=[
+            events_pb2.PersonalDataErased.Item(kind=kind, count=count)
+            for kind, count in counts.items()
+        ],
+    )

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from administration.documents.v1 import exports_pb2
-from sqlalchemy import DateTime, Integer, String, func, select
+from sqlalchemy import DateTime, Integer, String, delete, func, select
 from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -134,6 +134,10 @@ class Exports:
         """Tells how far the try that holds it has come; it goes on holding it."""
         held.parts = parts
         held.next_attempt_time = func.now() + LEASE
+
+    def forget(self, account_id: uuid.UUID) -> None:
+        """Deletes an account's exports; a try that still gathers one finds it gone."""
+        self._session.execute(delete(ExportRow).where(ExportRow.account_id == account_id))
 
     def _latest(self, account_id: uuid.UUID) -> ExportRow | None:
         return self._session.scalar(

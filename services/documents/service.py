@@ -22,10 +22,10 @@ from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
-from services.documents.export_methods import ExportMethods
 from services.documents.keys import Keyring, OwnerKeys
 from services.documents.log import Log
 from services.documents.renewal import KeyChanges
+from services.documents.rights_methods import RightsMethods
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
 
@@ -43,7 +43,7 @@ class VaultSettings(BaseSettings):
     max_bytes: int = 100 * 1024 * 1024
 
 
-class DocumentsService(ExportMethods):
+class DocumentsService(RightsMethods):
     name = "documents"
 
     db: Transactions = Database()

@@ -90,6 +90,10 @@ class Ending:
             raise InvalidInput.field("account_id", "ONESELF", "must be another account")
         self._order(Action.DISABLE_ACCOUNT, account_id, account_id, by)
 
+    def close(self, account_id: str) -> None:
+        """Ends the access of a person who asks for it themselves."""
+        self._order(Action.DISABLE_ACCOUNT, account_id, account_id, account_id)
+
     def enable(self, account_id: str, by: str) -> None:
         """Lets a disabled account sign in again."""
         with self._db.transaction() as session:

@@ -50,6 +50,10 @@ class MemoryRealm:
     def set_enabled(self, account_id: str, *, enabled: bool) -> None:
         self._user(account_id).enabled = enabled
 
+    def delete_account(self, account_id: str) -> None:
+        self._answer()
+        self.users.pop(account_id, None)
+
     def sessions(self, account_id: str) -> Sequence[LiveSession]:
         self._answer()
         user = self.users.get(account_id)

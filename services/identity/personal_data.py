@@ -1,14 +1,19 @@
-"""What identity holds about a person, in files of records."""
+"""What identity holds about a person: in files of records, and forgotten."""
 
+import uuid
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from google.protobuf.message import Message
+from sqlalchemy import delete, or_
 from sqlalchemy.orm import Session
 
 from backbone.personal_data import Reader
-from services.identity.accounts import Accounts, to_proto
-from services.identity.consents import Consents
-from services.identity.mandates import Mandates
+from services.identity.accounts import AccountRow, Accounts, to_proto
+from services.identity.consents import ConsentRow, Consents
+from services.identity.mandates import MandateRow, Mandates
+from services.identity.orders import OrderRow
+from services.identity.realm_log import RealmEventRow
 
 PAGE_SIZE = 200
 Records = tuple[Iterable[Message], str]
@@ -30,3 +35,21 @@ def held(session: Session, account_id: str) -> Mapping[str, Reader]:
         return [row.to_proto() for row in rows], following
 
     return {"account": account, "consents": consents, "mandates": mandates}
+
+
+def forget(session: Session, account_id: str) -> dict[str, int]:
+    """Deletes all of it; how many rows there were, by kind."""
+    key = uuid.UUID(account_id)
+    of_person: dict[str, Any] = {
+        "account": delete(AccountRow).where(AccountRow.account_id == key),
+        "consent": delete(ConsentRow).where(ConsentRow.account_id == key),
+        "mandate": delete(MandateRow).where(
+            or_(MandateRow.principal_id == key, MandateRow.representative_id == key)
+        ),
+        "sign_in": delete(RealmEventRow).where(RealmEventRow.account_id == key),
+        "order": delete(OrderRow).where(OrderRow.account_id == key),
+    }
+    return {
+        kind: session.connection().execute(statement).rowcount
+        for kind, statement in of_person.items()
+    }

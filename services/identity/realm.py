@@ -1,7 +1,7 @@
 """The realm, as identity asks it about people: Keycloak's admin interface behind a few methods."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -64,6 +64,9 @@ class RealmDirectory(Protocol):
     def set_enabled(self, account_id: str, *, enabled: bool) -> None:
         """Lets a person sign in, or not. Raises NotFound: it has no such account."""
 
+    def delete_account(self, account_id: str) -> None:
+        """Deletes a person; nothing happens when there is none."""
+
     def sessions(self, account_id: str) -> Sequence[LiveSession]:
         """A person's live sessions, none for an account that it does not have."""
 
@@ -117,6 +120,10 @@ class KeycloakDirectory:
         with _telling("No such account."):
             # What is not sent stays as it is.
             self._admin.update_user(account_id, {"enabled": enabled})
+
+    def delete_account(self, account_id: str) -> None:
+        with suppress(NotFound), _telling("No such account."):
+            self._admin.delete_user(account_id)
 
     def sessions(self, account_id: str) -> Sequence[LiveSession]:
         try:

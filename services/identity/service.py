@@ -8,10 +8,8 @@ from administration.identity.v1 import (
     identity_pb2,
     keyring_pb2,
     mandates_pb2,
-    personal_data_pb2,
 )
 
-from backbone import personal_data
 from backbone.database import Database, Transactions
 from backbone.dependencies import Settings
 from backbone.errors import InvalidInput, NotFound
@@ -24,12 +22,12 @@ from services.identity.consents import Consents
 from services.identity.domain.account import Account, Profile
 from services.identity.domain.consent import Terms
 from services.identity.domain.mandate import Offer
+from services.identity.erasure_methods import ErasureMethods, ErasureSettings
 from services.identity.granting import Granting
 from services.identity.keyring import Keyring, MasterKeys
 from services.identity.mandates import Mandates
 from services.identity.mandating import Mandating
 from services.identity.masters import Masters
-from services.identity.personal_data import held
 from services.identity.realm import Realm, RealmDirectory
 from services.identity.session_methods import SessionMethods
 from services.identity.signing import Signer, Signing
@@ -38,7 +36,7 @@ from services.identity.watching import Watch
 grpc = Grpc.implementing("administration.identity.v1.IdentityService")
 
 
-class IdentityService(SessionMethods):
+class IdentityService(SessionMethods, ErasureMethods):
     name = "identity"
 
     db: Transactions = Database()
@@ -50,6 +48,7 @@ class IdentityService(SessionMethods):
     masters: Masters = MasterKeys()
     settings: EventSettings = Settings(EventSettings)
     realm_settings: RealmSettings = Settings(RealmSettings)
+    erasure_settings: ErasureSettings = Settings(ErasureSettings)
     watch: Watch = Watch()
 
     @grpc
@@ -84,14 +83,6 @@ class IdentityService(SessionMethods):
                 event.create_time.FromDatetime(account.create_time)
                 self.events.publish(event)
         return account
-
-    @grpc
-    def export_personal_data(
-        self, request: personal_data_pb2.ExportPersonalDataRequest
-    ) -> personal_data_pb2.ExportPersonalDataResponse:
-        with self.db.transaction() as session:
-            page = personal_data.page(held(session, request.account_id), request.page_token)
-        return personal_data_pb2.ExportPersonalDataResponse(**page._asdict())
 
     # ---- consents -------------------------------------------------------------------------------
 

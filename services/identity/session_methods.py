@@ -12,6 +12,7 @@ from backbone.settings import RealmSettings
 from services.identity.domain.account import Account
 from services.identity.domain.realm_event import Type
 from services.identity.ending import Ending
+from services.identity.erasing import Erasing
 from services.identity.realm import LiveSession, RealmDirectory
 from services.identity.realm_log import RealmEventRow, sign_ins
 from services.identity.watching import Watch, Watching
@@ -29,6 +30,7 @@ class SessionMethods:
     realm_settings: RealmSettings
     watch: Watch
     _known: Callable[[str], Account]
+    _erasing: Callable[[], Erasing]
 
     @grpc
     def list_sessions(
@@ -78,7 +80,9 @@ class SessionMethods:
         self, request: sessions_pb2.EnableAccountRequest
     ) -> sessions_pb2.EnableAccountResponse:
         account_id = self._known(request.account_id.lower()).account_id
-        self._ending().enable(account_id, self.call.authenticated.subject)
+        with self.db.transaction():
+            self._ending().enable(account_id, self.call.authenticated.subject)
+            self._erasing().cancel_of(account_id)
         return sessions_pb2.EnableAccountResponse()
 
     @grpc

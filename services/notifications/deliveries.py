@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import DateTime, Integer, String, func, select
+from sqlalchemy import DateTime, Integer, String, delete, func, select
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -74,3 +74,8 @@ class Deliveries:
             .with_for_update(skip_locked=True)
         )
         return self._session.scalar(query)
+
+    def forget(self, account_id: str) -> int:
+        """Deletes an account's deliveries, those to come too; how many there were."""
+        gone = delete(DeliveryRow).where(DeliveryRow.account_id == uuid.UUID(account_id))
+        return self._session.connection().execute(gone).rowcount

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from administration.notifications.v1 import notifications_pb2
-from sqlalchemy import BigInteger, DateTime, String, func, select
+from sqlalchemy import BigInteger, DateTime, String, delete, func, select
 from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -104,6 +104,14 @@ class Inboxes:
         query = select(EntryRow).where(EntryRow.account_id == uuid.UUID(account_id))
         columns = (EntryRow.sequence,)
         return paging.newest_first(self._session, query, columns, page_size, page_token)
+
+    def forget(self, account_id: str) -> int:
+        """Deletes an inbox; how many entries it had."""
+        key = uuid.UUID(account_id)
+        entries = delete(EntryRow).where(EntryRow.account_id == key)
+        count = self._session.connection().execute(entries).rowcount
+        self._session.execute(delete(InboxRow).where(InboxRow.account_id == key))
+        return count
 
     def last_sequences(self, account_ids: Iterable[str]) -> dict[str, int]:
         """How far the inboxes of these accounts have come."""

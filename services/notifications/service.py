@@ -7,6 +7,11 @@ from datetime import UTC
 import grpc as grpclib
 from administration.documents.v1.events_pb2 import DocumentDeposited, DocumentShared, ExportReady
 from administration.identity.v1 import identity_pb2
+from administration.identity.v1.events_pb2 import (
+    ErasureCancelled,
+    ErasureRequested,
+    ErasureStarted,
+)
 from administration.notifications.v1 import notifications_pb2
 from administration.notifications.v1.events_pb2 import EmailAccepted
 from opentelemetry import trace
@@ -50,6 +55,25 @@ class NotificationsService:
     def on_export_ready(self, event: Received[ExportReady]) -> None:
         fact, end = event.data, event.data.expire_time.ToDatetime(UTC)
         self._tell(rules.export_ready(fact.document_id, fact.account_id, end))
+
+    @subscribe(ErasureRequested)
+    def on_erasure_requested(self, event: Received[ErasureRequested]) -> None:
+        fact, due = event.data, event.data.due_time.ToDatetime(UTC)
+        self._tell(rules.erasure_requested(fact.erasure_id, fact.account_id, due))
+
+    @subscribe(ErasureCancelled)
+    def on_erasure_cancelled(self, event: Received[ErasureCancelled]) -> None:
+        self._tell(rules.erasure_cancelled(event.data.erasure_id, event.data.account_id))
+
+    @subscribe(ErasureStarted)
+    def on_erasure_started(self, event: Received[ErasureStarted]) -> None:
+        fact = event.data
+        with self.db.transaction() as session:
+            counts = {
+                "inbox_entry": Inboxes(session).forget(fact.account_id),
+                "delivery": Deliveries(session).forget(fact.account_id),
+            }
+            self.events.publish(personal_data.erased(self.name, fact, counts))
 
     @subscribe(DocumentShared)
     def on_document_shared(self, event: Received[DocumentShared]) -> None:

@@ -55,6 +55,15 @@ class RealmConformance:
         with pytest.raises(NotFound):
             directory.set_enabled(NOBODY, enabled=False)
 
+    def test_a_deleted_person_is_no_more(
+        self, directory: RealmDirectory, account_id: str, sign_in: Callable[[], str | None]
+    ) -> None:
+        directory.delete_account(account_id)
+        directory.delete_account(account_id)
+        assert sign_in() is None
+        with pytest.raises(NotFound):
+            directory.profile(account_id)
+
     def test_a_client_is_found_by_its_name_and_disabled(
         self, directory: RealmDirectory, client_id: str
     ) -> None:

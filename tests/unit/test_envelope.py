@@ -37,9 +37,14 @@ def _messages(event: Any) -> st.SearchStrategy[Message]:
 
 
 def _values(field: Any) -> st.SearchStrategy[Any]:
+    return st.lists(_value(field), max_size=3) if field.is_repeated else _value(field)
+
+
+def _value(field: Any) -> st.SearchStrategy[Any]:
     if field.message_type is not None:
-        assert field.message_type.full_name == "google.protobuf.Timestamp"
-        return moments
+        if field.message_type.full_name == "google.protobuf.Timestamp":
+            return moments
+        return _messages(field.message_type)
     if field.type == field.TYPE_STRING:
         return words
     if field.enum_type is not None:

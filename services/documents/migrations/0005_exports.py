@@ -1,4 +1,4 @@
-"""Exports of what is held about a person; documents that are destroyed by themselves."""
+"""Exports and erasures of what is held about a person; documents that end by themselves."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -41,4 +41,10 @@ def upgrade() -> None:
         ["account_id"],
         unique=True,
         postgresql_where=sa.text("state = 'gathering'"),
+    )
+    op.create_table(
+        "vault_erasures",
+        sa.Column("erasure_id", sa.UUID(), primary_key=True),
+        sa.Column("account_id", sa.UUID(), nullable=False),
+        sa.Column("documents", sa.BigInteger(), nullable=False),
     )

@@ -34,5 +34,14 @@ def export_ready(document_id: str, account_id: str, expire_time: datetime) -> No
     return Notice(account_id, "ExportReady", document_id, parameters)
 
 
+def erasure_requested(erasure_id: str, account_id: str, due_time: datetime) -> Notice:
+    parameters = {"erasure_id": erasure_id, "until": _day(due_time)}
+    return Notice(account_id, "ErasureRequested", erasure_id, parameters)
+
+
+def erasure_cancelled(erasure_id: str, account_id: str) -> Notice:
+    return Notice(account_id, "ErasureCancelled", erasure_id, {"erasure_id": erasure_id})
+
+
 def _day(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%d/%m/%Y")

@@ -53,6 +53,33 @@ _TEXTS: dict[str, dict[str, Text]] = {
             " archive that you can download until {until}.\nReference: {document_id}\n",
         ),
     },
+    "ErasureRequested": {
+        "fr": Text(
+            "Votre compte sera effacé",
+            "Vous avez demandé l’effacement de votre compte et de vos données : il est désactivé,"
+            " et sera effacé le {until}. D’ici là, le code qui vous a été remis permet d’annuler"
+            " cette demande. Si elle n’est pas de vous, signalez-le sans attendre.\n"
+            "Référence : {erasure_id}\n",
+        ),
+        "en": Text(
+            "Your account will be erased",
+            "You asked that your account and your data be erased: it is disabled, and will be"
+            " erased on {until}. Until then, the code that you were given cancels this request. If"
+            " it was not you, tell us at once.\nReference: {erasure_id}\n",
+        ),
+    },
+    "ErasureCancelled": {
+        "fr": Text(
+            "Votre compte est conservé",
+            "La demande d’effacement de votre compte est annulée : vous pouvez de nouveau vous"
+            " identifier.\nRéférence : {erasure_id}\n",
+        ),
+        "en": Text(
+            "Your account is kept",
+            "The request to erase your account is cancelled: you can sign in again.\n"
+            "Reference: {erasure_id}\n",
+        ),
+    },
 }
 
 _GREETING = {"fr": "Bonjour {name},\n\n{body}", "en": "Hello {name},\n\n{body}"}

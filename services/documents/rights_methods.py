@@ -1,18 +1,20 @@
-"""The rpcs about exports of what is held about a person, and what runs behind them."""
+"""What a person may ask about what is held of them: to have it, and to have it erased."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from administration.documents.v1 import exports_pb2
 from administration.identity.v1 import personal_data_pb2 as identity_data
+from administration.identity.v1.events_pb2 import ErasureStarted
 from administration.notifications.v1 import notifications_pb2
 
 from backbone.database import Transactions
-from backbone.events import Publisher
+from backbone.events import Publisher, Received, subscribe
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc, Stub
 from services.documents.contents import Contents
 from services.documents.documents import Documents
+from services.documents.erasures import Erasures
 from services.documents.exports import Exports
 from services.documents.gathering import Gathering, PersonalData
 from services.documents.store import ObjectStore
@@ -22,7 +24,7 @@ grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
 EXPIRED_BATCH = 20
 
 
-class ExportMethods:
+class RightsMethods:
     """A part of `DocumentsService`, whose dependencies it uses."""
 
     db: Transactions
@@ -66,6 +68,18 @@ class ExportMethods:
         )
         page: PersonalData = self.notifications.export_personal_data(request)
         return page
+
+    @subscribe(ErasureStarted)
+    def on_erasure_started(self, event: Received[ErasureStarted]) -> None:
+        # Noted, and done by the loop below: many documents take longer than an event may.
+        with self.db.transaction() as session:
+            Erasures(session).add(event.data)
+
+    @loop(every=0.5)
+    def erase_documents(self) -> bool:
+        """Destroys some documents of a person who is erased; true when there was one."""
+        with self.db.transaction() as session:
+            return Erasures(session).step(self.store, self.events)
 
     @loop(every=10)
     def destroy_expired(self) -> bool:

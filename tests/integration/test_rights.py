@@ -1,0 +1,262 @@
+"""What a person may ask about what is held of them, over all services: have it, have it erased."""
+
+import io
+import json
+import os
+import signal
+import zipfile
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from administration.identity.v1 import erasures_pb2, keyring_pb2
+from joserfc import jws
+from joserfc.jwk import KeySet
+
+import deploy.local
+from tests.support import vault
+from tests.support.mailbox import Mailbox
+from tests.support.objects import Objects
+from tests.support.polling import eventually
+from tests.support.realm import Person, Realm
+from tests.support.rpc import Client, code, refusal
+from tests.support.tables import Tables
+
+CONSENT = {
+    "administration": "caf-martinique",
+    "purpose": "Dossier d’allocation",
+    "scopes": ["documents.read"],
+    "expireTime": "2999-01-01T00:00:00Z",
+}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def restarted(name: str) -> None:
+    """A service is killed, as by a power cut, and started again."""
+    os.kill(deploy.local.load()["processes"][name], signal.SIGKILL)
+    deploy.local.restart(name)
+
+
+def export(gateway: httpx.Client, token: str) -> dict[str, Any]:
+    answer = gateway.get("/v1/me/export", headers=bearer(token))
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()["export"]
+    assert found["state"] != "EXPORT_STATE_FAILED"
+    return found
+
+
+def ready(gateway: httpx.Client, token: str) -> dict[str, Any]:
+    def state() -> dict[str, Any] | None:
+        found = export(gateway, token)
+        return found if found["state"] == "EXPORT_STATE_READY" else None
+
+    return eventually(state, within=120, what="the export to be ready")
+
+
+def archive(gateway: httpx.Client, token: str, document_id: str) -> zipfile.ZipFile:
+    answer = gateway.get(f"/v1/documents/{document_id}/content", headers=bearer(token))
+    assert answer.status_code == 200, answer.text
+    found = zipfile.ZipFile(io.BytesIO(answer.content))
+    assert found.testzip() is None
+    return found
+
+
+def stored(objects: Objects) -> set[str]:
+    return objects.keys()
+
+
+def records(found: zipfile.ZipFile, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in found.read(name).decode().splitlines()]
+
+
+def test_an_export_holds_everything_of_its_person_and_nothing_of_others(
+    gateway: httpx.Client, documents: Client, realm: Realm, person: Person, token: str
+) -> None:
+    assert gateway.get("/v1/me", headers=bearer(token)).status_code == 200
+    assert gateway.post("/v1/me/consents", json=CONSENT, headers=bearer(token)).status_code == 200
+    contents = {}
+    for number in range(3):
+        data = vault.unique_bytes(100_000 * number + 1)
+        deposited = vault.deposit(documents, token, data, name=f"pièce {number}.bin")
+        contents[f"documents/{deposited.document_id}/pièce {number}.bin"] = data
+    with realm.person() as other:
+        vault.deposit(documents, realm.token_of(other), vault.unique_bytes())
+
+        asked = gateway.post("/v1/me/export", json={}, headers=bearer(token)).json()["export"]
+        again = gateway.post("/v1/me/export", json={}, headers=bearer(token)).json()["export"]
+        assert asked["exportId"] == again["exportId"]
+        done = ready(gateway, token)
+    assert done["exportId"] == asked["exportId"]
+    assert {part["service"] for part in done["parts"] if part["complete"]} == {
+        "documents", "identity", "notifications",
+    }  # fmt: skip
+
+    found = archive(gateway, token, done["documentId"])
+    (account,) = records(found, "identity/account.jsonl")
+    assert (account["accountId"], account["email"]) == (person.account_id, person.email)
+    (consent,) = records(found, "identity/consents.jsonl")
+    assert consent["purpose"] == CONSENT["purpose"]
+    files = {name: found.read(name) for name in found.namelist() if name.count("/") == 2}
+    assert files == contents
+    assert "sept jours" in found.read("LISEZ-MOI.txt").decode()
+    # The next one does not hold this one, and this one says when it goes.
+    described = gateway.get(f"/v1/documents/{done['documentId']}", headers=bearer(token)).json()
+    assert described["document"]["expireTime"] == done["expireTime"]
+
+
+@pytest.mark.parametrize("killed", ["documents", "identity", "notifications"])
+def test_an_export_survives_the_fall_of_a_service(
+    killed: str, gateway: httpx.Client, documents: Client, person: Person, token: str
+) -> None:
+    gateway.get("/v1/me", headers=bearer(token))
+    data = vault.unique_bytes(3_000_000)
+    deposited = vault.deposit(documents, token, data, name="acte.pdf")
+    gateway.post("/v1/me/export", json={}, headers=bearer(token))
+    restarted(killed)
+    eventually(lambda: gateway.get("/readyz").status_code == 200 or None, within=60)
+    done = ready(gateway, token)
+    found = archive(gateway, token, done["documentId"])
+    assert found.read(f"documents/{deposited.document_id}/acte.pdf") == data
+    assert records(found, "identity/account.jsonl")[0]["accountId"] == person.account_id
+
+
+def test_an_export_that_is_over_is_destroyed(
+    gateway: httpx.Client, token: str, database: Tables, objects: Objects
+) -> None:
+    gateway.post("/v1/me/export", json={}, headers=bearer(token))
+    document_id = ready(gateway, token)["documentId"]
+    assert document_id in stored(objects)
+    database.rows(
+        "UPDATE documents.documents SET expire_time = now() WHERE document_id = %s", document_id
+    )
+    database.rows("UPDATE documents.exports SET expire_time = now()")
+    gone = gateway.get(f"/v1/documents/{document_id}/content", headers=bearer(token))
+    assert gone.status_code == 404
+    assert export(gateway, token)["state"] == "EXPORT_STATE_EXPIRED"
+    eventually(lambda: document_id not in stored(objects) or None, within=60)
+
+
+# ---- erasure ------------------------------------------------------------------------------------
+
+
+def asked(gateway: httpx.Client, token: str) -> tuple[str, str]:
+    """The identifier of an erasure, and the code that cancels it."""
+    answer = gateway.post("/v1/me/erasure", json={}, headers=bearer(token))
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body["erasure"]["state"] == "ERASURE_STATE_SCHEDULED"
+    return body["erasure"]["erasureId"], body["cancelCode"]
+
+
+def state(gateway: httpx.Client, erasure_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = gateway.get(f"/v1/erasures/{erasure_id}").json()["erasure"]
+    return found
+
+
+def is_refused(gateway: httpx.Client, token: str) -> bool:
+    return gateway.get("/v1/me", headers=bearer(token)).status_code == 401
+
+
+def test_an_erasure_disables_at_once_waits_and_can_be_cancelled(
+    gateway: httpx.Client, realm: Realm, person: Person, token: str, mailbox: Mailbox
+) -> None:
+    gateway.get("/v1/me", headers=bearer(token))
+    erasure_id, cancel_code = asked(gateway, token)
+    eventually(lambda: is_refused(gateway, token), within=10)
+    eventually(lambda: realm.sign_in(person) is None, within=10)
+
+    path = f"/v1/erasures/{erasure_id}/cancel"
+    wrong = gateway.post(path, json={"cancelCode": "autre"})
+    assert (wrong.status_code, wrong.json()["reason"]) == (404, "ERASURE_NOT_FOUND")
+    for _ in range(2):
+        kept = gateway.post(path, json={"cancelCode": cancel_code}).json()["erasure"]
+        assert kept["state"] == "ERASURE_STATE_CANCELLED"
+    tokens = eventually(lambda: realm.sign_in(person), within=20, what="a sign-in")
+    again = bearer(str(tokens["access_token"]))
+    assert gateway.get("/v1/me", headers=again).status_code == 200
+
+
+def test_an_erasure_leaves_nothing_in_any_service_and_is_certified(
+    gateway: httpx.Client, clients: dict[str, Client], realm: Realm, person: Person, token: str,
+    database: Tables, objects: Objects,
+) -> None:  # fmt: skip
+    gateway.get("/v1/me", headers=bearer(token))
+    gateway.post("/v1/me/consents", json=CONSENT, headers=bearer(token))
+    kept = {
+        vault.deposit(clients["documents"], token, vault.unique_bytes()).document_id
+        for _ in range(25)
+    }
+    account_id = person.account_id
+    notices = "SELECT 1 FROM notifications.entries WHERE account_id = %s"
+    eventually(lambda: database.count(notices, account_id) >= len(kept) or None)
+    erasure_id, cancel_code = asked(gateway, token)
+    database.rows("UPDATE identity.erasures SET due_time = now() WHERE erasure_id = %s", erasure_id)
+    # Whatever falls meanwhile.
+    for name in ("documents", "identity", "notifications"):
+        restarted(name)
+
+    def erased() -> dict[str, Any] | None:
+        found = state(gateway, erasure_id)
+        return found if found["state"] == "ERASURE_STATE_ERASED" else None
+
+    done = eventually(erased, within=120, what="the erasure to be done")
+    parts = {
+        (part["service"], item["kind"]): int(item.get("count", 0))
+        for part in done["parts"]
+        for item in part["items"]
+    }
+    assert parts["documents", "document"] == len(kept)
+    assert parts["notifications", "inbox_entry"] >= len(kept)
+    assert parts["identity", "account"] == parts["identity", "consent"] == 1
+    assert parts["identity", "key"] == 1
+
+    for query in (
+        "SELECT 1 FROM identity.accounts WHERE account_id = %s",
+        "SELECT 1 FROM identity.consents WHERE account_id = %s",
+        "SELECT 1 FROM identity.erasures WHERE account_id = %s",
+        "SELECT 1 FROM identity.owner_keys WHERE owner_id = %s",
+        "SELECT 1 FROM documents.documents WHERE owner_id = %s",
+        "SELECT 1 FROM notifications.entries WHERE account_id = %s",
+        "SELECT 1 FROM notifications.deliveries WHERE account_id = %s",
+    ):
+        assert database.count(query, account_id) == 0, query
+    assert not kept & stored(objects)
+    assert realm.sign_in(person) is None
+    request = keyring_pb2.GetKeysRequest(owner_id=account_id)
+    service = realm.client_token("documents")
+    told = refusal(lambda: clients["identity"].get_keys(request, token=service))
+    assert told.reason == "KEY_DESTROYED"
+
+    keys = KeySet.import_key_set(gateway.get("/v1/consents/keys").json())
+    certificate = json.loads(
+        jws.deserialize_compact(done["certificate"], keys, algorithms=["Ed25519"]).payload
+    )
+    assert certificate["sub"] == erasure_id
+    assert {part["service"] for part in certificate["parts"]} == {
+        "documents", "identity", "notifications",
+    }  # fmt: skip
+    assert account_id not in json.dumps(certificate)
+    late = gateway.post(f"/v1/erasures/{erasure_id}/cancel", json={"cancelCode": cancel_code})
+    assert (late.status_code, late.json()["reason"]) == (409, "ERASURE_BEGUN")
+
+
+def test_an_administrator_who_enables_the_account_cancels_its_erasure(
+    gateway: httpx.Client, realm: Realm, person: Person, token: str, admin_token: str
+) -> None:
+    gateway.get("/v1/me", headers=bearer(token))
+    erasure_id, _ = asked(gateway, token)
+    path = f"/v1/accounts/{person.account_id}/enable"
+    assert gateway.post(path, json={}, headers=bearer(admin_token)).status_code == 200
+    assert state(gateway, erasure_id)["state"] == "ERASURE_STATE_CANCELLED"
+    assert eventually(lambda: realm.sign_in(person), within=20)
+
+
+def test_an_erasure_needs_a_sign_in_of_late_and_an_identifier_that_exists(
+    identity: Client, realm: Realm, person: Person
+) -> None:
+    nobody = erasures_pb2.GetErasureRequest(erasure_id=person.account_id)
+    assert code(lambda: identity.get_erasure(nobody)) is grpc.StatusCode.NOT_FOUND
