@@ -44,6 +44,8 @@ def test_every_event_of_the_contracts_has_its_topics() -> None:
         "administration.identity.v1.Account.dead",
         "administration.identity.v1.Consent",
         "administration.identity.v1.Consent.dead",
+        "administration.identity.v1.Key",
+        "administration.identity.v1.Key.dead",
         "administration.identity.v1.Mandate",
         "administration.identity.v1.Mandate.dead",
         "administration.notifications.v1.Delivery",
