@@ -27,15 +27,18 @@ class Contents:
     def __init__(self, store: ObjectStore, keys: OwnerKeys) -> None:
         self._store, self._keys = store, keys
 
-    def put(self, row: DocumentRow, chunks: Iterable[bytes]) -> None:
-        """Stores a document's content whole, or not at all, and sets the row's key.
+    def put(self, row: DocumentRow, chunks: Iterable[bytes], size_bytes: int = 0) -> None:
+        """Stores a document's content whole, or not at all, and sets the row's key. Its size, where
+        it is known, saves copies.
 
         Raises:
             Gone: the owner's keys were destroyed. Unavailable: the keyring or the store does not
             answer. Whatever `chunks` raises passes through.
         """
         owner_key, key = self._keys.newest(row.owner_id), ContentKey.new()
-        self._store.put(row.key, _seal(row, key).seal(chunks), MEDIA_TYPE)
+        seal = _seal(row, key)
+        size = seal.sealed_size(size_bytes) if size_bytes else 0
+        self._store.put(row.key, seal.seal(chunks), MEDIA_TYPE, size)
         _wrap(row, owner_key, key.to_bytes())
 
     def get(self, row: DocumentRow, offset: int, length: int) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
 
-    def put(self, key: str, chunks: Iterable[bytes], media_type: str) -> None:
+    def put(self, key: str, chunks: Iterable[bytes], media_type: str, size_bytes: int = 0) -> None:
         self.objects[key] = b"".join(chunks)
 
     def get(self, key: str, offset: int, length: int) -> Iterator[bytes]:

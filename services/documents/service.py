@@ -23,7 +23,7 @@ from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
 from services.documents.keys import Keyring, OwnerKeys
-from services.documents.log import Log
+from services.documents.log import BATCH, Log
 from services.documents.renewal import KeyChanges
 from services.documents.rights_methods import RightsMethods
 from services.documents.signing import Sealing, Seals
@@ -69,7 +69,7 @@ class DocumentsService(RightsMethods):
             name=announced.name,
             media_type=announced.media_type,
         )
-        self._contents().put(row, intake)
+        self._contents().put(row, intake, announced.size_bytes)
         row.size_bytes, row.sha256 = intake.size_bytes, intake.sha256
         # Should this fail, the bytes stay behind unreferenced. Deleting them here could destroy a
         # document: a commit whose answer is lost may have happened.
@@ -159,14 +159,14 @@ class DocumentsService(RightsMethods):
         with self.db.transaction() as session:
             KeyChanges(session).destroyed(event.data.owner_id)
 
-    @loop(every=0.25)
+    @loop(every=0.5)
     def forget_keys(self) -> bool:
         """Drops the keys that were changed, whichever process heard of it, or kept too long."""
         with self.db.transaction() as session:
             self.keys.forget(KeyChanges(session).outdated(self.keys))
         return False
 
-    @loop(every=0.5)
+    @loop(every=2.0)
     def rewrap_contents(self) -> bool:
         """Has contents' keys wrapped by their owner's newest; true when more may wait."""
         with self.db.transaction() as session:
@@ -185,7 +185,8 @@ class DocumentsService(RightsMethods):
                 after_commit(lambda: self.live.ring({Log.NAME: size}))
             oldest = log.oldest_waiting()
         OLDEST.set(max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0)
-        return bool(count)
+        # What came meanwhile can wait for the next turn: a batch costs much the same however small.
+        return count == BATCH
 
     @loop(every=0.5)
     def stamp_checkpoint(self) -> bool:

@@ -41,8 +41,8 @@ class ObjectStore(Protocol):
     """What the vault needs of an object store. A fake is in `fakes.py`, beside one conformance
     test for both."""
 
-    def put(self, key: str, chunks: Iterable[bytes], media_type: str) -> None:
-        """Stores an object whole, or not at all.
+    def put(self, key: str, chunks: Iterable[bytes], media_type: str, size_bytes: int = 0) -> None:
+        """Stores an object whole, or not at all. Its size, where it is known, saves copies.
 
         Raises:
             Unavailable: the store did not take it. Whatever `chunks` raises passes through.
@@ -96,13 +96,13 @@ class S3Store:
                 bucket_name=self._bucket, config=SSEConfig(Rule.new_sse_s3_rule())
             )
 
-    def put(self, key: str, chunks: Iterable[bytes], media_type: str) -> None:
+    def put(self, key: str, chunks: Iterable[bytes], media_type: str, size_bytes: int = 0) -> None:
         with telemetry.client_span("S3 PutObject"), _translated():
             self._client.put_object(
                 bucket_name=self._bucket,
                 object_name=key,
                 data=ChunkReader(chunks),  # type: ignore[arg-type]
-                length=-1,
+                length=size_bytes or -1,
                 part_size=PART_BYTES,
                 content_type=media_type,
                 sse=SseS3(),

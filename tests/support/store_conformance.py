@@ -23,8 +23,9 @@ class StoreConformance:
     @pytest.mark.parametrize("size", SIZES)
     def test_an_object_is_read_as_it_was_put(self, store: ObjectStore, key: str, size: int) -> None:
         data = unique_bytes(size)
-        store.put(key, chunks(data), "application/pdf")
-        assert b"".join(store.get(key, 0, size)) == data
+        for told in (0, size):
+            store.put(key, chunks(data), "application/pdf", told)
+            assert b"".join(store.get(key, 0, size)) == data
         store.delete(key)
 
     def test_a_range_is_read_alone(self, store: ObjectStore, key: str) -> None:
@@ -43,15 +44,16 @@ class StoreConformance:
         store.delete(key)
 
     @pytest.mark.parametrize("before", [10, PART_BYTES + 10])
+    @pytest.mark.parametrize("told", [0, 3 * PART_BYTES])
     def test_what_breaks_on_the_way_is_not_stored(
-        self, store: ObjectStore, key: str, before: int
+        self, store: ObjectStore, key: str, before: int, told: int
     ) -> None:
         def broken() -> Iterator[bytes]:
             yield from chunks(unique_bytes(before))
             raise LookupError("the upload breaks")
 
         with pytest.raises(LookupError, match="the upload breaks"):
-            store.put(key, broken(), "application/pdf")
+            store.put(key, broken(), "application/pdf", told)
         with pytest.raises(Unavailable):
             list(store.get(key, 0, 1))
 
