@@ -19,16 +19,14 @@ from backbone.validation import validator
 from tests.support import vault
 from tests.support.partners_http import TOPIC
 from tests.support.realm import Realm
-from tests.support.rpc import Client, Refusal
+from tests.support.rpc import ENDS_ITS_CALLER, Client, Refusal
 from tests.support.sign_in import claims
 
-# Would end the sessions of the accounts that all tests share (`test_sessions.py` calls it).
-ENDS_THE_CALLER = {"EndAllSessions"}
 METHODS = [
     pytest.param(area, method, id=f"{area}.{method.name}")
     for area, name in contracts.SERVICES.items()
     for method in contracts.service(name).methods
-    if method.name not in ENDS_THE_CALLER
+    if method.name not in ENDS_ITS_CALLER
 ]
 # Words that a rule asks for and no rule can tell.
 WORDS = {"administration": "caf-martinique", "topic": TOPIC, "url": "https://ailleurs.example/a"}
