@@ -17,6 +17,7 @@ from services.identity.domain.account import Account, Profile
 from services.identity.domain.consent import Terms
 from services.identity.domain.mandate import Offer
 from services.identity.granting import Granting
+from services.identity.level_methods import LevelMethods
 from services.identity.mandates import Mandates
 from services.identity.mandating import Mandating
 from services.identity.realm import Realm, RealmDirectory
@@ -27,7 +28,7 @@ from services.identity.watching import Watch
 grpc = Grpc.implementing("administration.identity.v1.IdentityService")
 
 
-class IdentityService(SessionMethods):
+class IdentityService(SessionMethods, LevelMethods):
     name = "identity"
 
     db: Transactions = Database()

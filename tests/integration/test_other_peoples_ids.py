@@ -91,10 +91,10 @@ def filled(descriptor: Descriptor, ids: dict[str, str]) -> Any:
 
 
 def is_for_others(rule: AccessRule, role: str) -> bool:
-    """Services, and administrators where the rule is theirs alone, act upon others by their rule:
-    people and partners see their own.
+    """Services act upon others by their rule, and so do agents and administrators where no citizen
+    is let in: citizens and partners see their own.
     """
-    return role == "service" or (role == "admin" and list(rule.roles) == ["admin"])
+    return role == "service" or (role in ("agent", "admin") and "citizen" not in rule.roles)
 
 
 def names_somebody(method: MethodDescriptor, ids: dict[str, str]) -> bool:
