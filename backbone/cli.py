@@ -11,6 +11,7 @@ from backbone.settings import ConfigurationError
 # Commands in modules of their own, imported when they are called: a service loads none of them.
 COMMANDS = {
     "events": "backbone.events.cli",
+    "keyring": "services.identity.keyring_cli",
     "partner": "backbone.partners.cli",
     "realm": "backbone.realm.cli",
     "topics": "backbone.events.topics_cli",

@@ -7,10 +7,12 @@
     ├── Unauthenticated     UNAUTHENTICATED      401
     ├── Forbidden           PERMISSION_DENIED    403
     ├── NotFound            NOT_FOUND            404
+    ├── Gone                FAILED_PRECONDITION  410
     ├── Conflict            ABORTED              409
     ├── TooMany             RESOURCE_EXHAUSTED   429
     ├── Unavailable         UNAVAILABLE          503
-    └── DeadlineExceeded    DEADLINE_EXCEEDED    504
+    ├── DeadlineExceeded    DEADLINE_EXCEEDED    504
+    └── Damaged             DATA_LOSS            502
 
 On the wire an error is a ``google.rpc.Status`` with ``ErrorInfo`` (reason, domain) and, where
 fields are at fault, ``BadRequest`` (AIP-193); over HTTP it is an RFC 9457 problem. Anything else
@@ -105,6 +107,11 @@ class NotFound(DomainError):
     title, default_reason = "Not found", "NOT_FOUND"
 
 
+class Gone(DomainError):
+    code, status = grpc.StatusCode.FAILED_PRECONDITION, 410
+    title, default_reason = "Gone", "GONE"
+
+
 class Conflict(DomainError):
     code, status = grpc.StatusCode.ABORTED, 409
     title, default_reason = "Conflict", "CONFLICT"
@@ -123,6 +130,11 @@ class Unavailable(DomainError):
 class DeadlineExceeded(DomainError):
     code, status = grpc.StatusCode.DEADLINE_EXCEEDED, 504
     title, default_reason = "Deadline exceeded", "DEADLINE_EXCEEDED"
+
+
+class Damaged(DomainError):
+    code, status = grpc.StatusCode.DATA_LOSS, 502
+    title, default_reason = "Damaged", "DAMAGED"
 
 
 # What a status means over HTTP when it came without one of the errors above: from the transport,

@@ -46,7 +46,7 @@ def position(page_token: str, *kinds: type) -> list[str | int] | None:
         or len(decoded) != len(kinds)
         or not all(type(item) is kind for item, kind in zip(decoded, kinds, strict=True))
     ):
-        raise _foreign()
+        raise foreign()
     return decoded
 
 
@@ -55,7 +55,7 @@ def moment(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise _foreign() from None
+        raise foreign() from None
 
 
 def identifier(text: str) -> uuid.UUID:
@@ -63,7 +63,7 @@ def identifier(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
-        raise _foreign() from None
+        raise foreign() from None
 
 
 def newest_first(
@@ -112,7 +112,8 @@ _FORMS = {
 }
 
 
-def _foreign() -> InvalidInput:
+def foreign() -> InvalidInput:
+    """What a token that none of our methods gave is answered with."""
     return InvalidInput.field(
         "page_token", "PAGE_TOKEN", "use the `next_page_token` of a response, or leave it out"
     )

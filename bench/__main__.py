@@ -16,6 +16,7 @@ from bench.latency.bench import EventsLost
 from bench.load import LoadFailed
 from bench.tokens import bench as tokens
 from bench.tools import ToolMissing
+from bench.vault import bench as vault
 
 BENCHES = {
     "chain": chain.run,
@@ -24,6 +25,7 @@ BENCHES = {
     "latency": latency.run,
     "relay": relay.run,
     "consume": consume.run,
+    "vault": vault.run,
 }
 
 

@@ -10,7 +10,7 @@ umask 077
 while IFS= read -r line; do
   case $line in
     \#*) echo "$line" ;;
-    *KMS_KEY= | *RECEIPTS_KEY= | *SIGNING_KEYS=) echo "$line$(openssl rand -base64 32)" ;;
+    *KMS_KEY= | *RECEIPTS_KEY= | *SIGNING_KEYS= | *MASTER_KEYS=) echo "$line$(openssl rand -base64 32)" ;;
     *=) echo "$line$(openssl rand -hex 24)" ;;
     *) echo "$line" ;;
   esac

@@ -41,7 +41,10 @@ def environment(site: Site, name: str) -> dict[str, str]:
         "BACKBONE_DATABASE_URL": postgres.service_url(site, name),
     }
     if name == "identity":
-        own |= {"BACKBONE_IDENTITY_SIGNING_KEYS": site.secrets["identity_signing"]}
+        own |= {
+            "BACKBONE_IDENTITY_SIGNING_KEYS": site.secrets["identity_signing"],
+            "BACKBONE_KEYRING_MASTER_KEYS": site.secrets["keyring_master"],
+        }
     if name == "documents":
         own |= {
             "BACKBONE_STORAGE_ENDPOINT": site.address("minio"),

@@ -53,6 +53,7 @@ SECRET_NAMES = (
     "minio_kms",
     "receipts_key",
     "identity_signing",
+    "keyring_master",
     "client_identity",
     "client_documents",
     "client_notifications",
@@ -128,7 +129,8 @@ def load_secrets() -> dict[str, str]:
 def _generate(name: str) -> str:
     if name == "minio_kms":  # MinIO asks for a key name and 32 bytes
         return "backbone:" + base64.b64encode(secrets.token_bytes(32)).decode()
-    if name in ("receipts_key", "identity_signing"):  # Ed25519 private keys (RFC 8032)
+    # Ed25519 private keys (RFC 8032), and one of AES-256
+    if name in ("receipts_key", "identity_signing", "keyring_master"):
         return base64.b64encode(secrets.token_bytes(32)).decode()
     if name.startswith("password_"):  # typed by hand at the sign-in page
         return secrets.token_hex(8)

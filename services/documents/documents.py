@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     LargeBinary,
     String,
+    delete,
     exists,
     func,
     or_,
@@ -35,9 +36,14 @@ class DocumentRow(Base):
     media_type: Mapped[str] = mapped_column(String(127))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
+    # The content's own key, wrapped, and which of its owner's keys wrapped it (`contents.py`).
+    owner_key_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))
+    sealed_key: Mapped[bytes] = mapped_column(LargeBinary)
     create_time: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now()
     )
+    # When it is destroyed by itself; None for what is kept.
+    expire_time: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     # Its place in the log of deposits, and what keeps it secret there; None until `log.py` sets it.
     leaf_index: Mapped[int | None] = mapped_column(BigInteger)
     leaf_salt: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -57,6 +63,8 @@ class DocumentRow(Base):
             sha256=self.sha256,
         )
         message.create_time.FromDatetime(self.create_time)
+        if self.expire_time is not None:
+            message.expire_time.FromDatetime(self.expire_time)
         return message
 
 
@@ -116,7 +124,7 @@ class Documents:
 
     def _one(self, document_id: str, condition: ColumnElement[bool]) -> DocumentRow:
         query = select(DocumentRow).where(DocumentRow.document_id == uuid.UUID(document_id))
-        row = self._session.scalar(query.where(condition))
+        row = self._session.scalar(query.where(condition, _lasting()))
         if row is None:
             raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
         return row
@@ -129,9 +137,26 @@ class Documents:
         Raises:
             InvalidInput: the page token is none of ours.
         """
-        query = select(DocumentRow).where(DocumentRow.owner_id == _uuid(owner_id))
+        query = select(DocumentRow).where(DocumentRow.owner_id == _uuid(owner_id), _lasting())
         columns = (DocumentRow.create_time, DocumentRow.document_id)
         return paging.newest_first(self._session, query, columns, page_size, page_token)
+
+    def expired(self, limit: int) -> Sequence[DocumentRow]:
+        """Documents whose time is over, locked, those that no other process destroys now."""
+        query = select(DocumentRow).where(DocumentRow.expire_time <= func.now())
+        return self._session.scalars(query.limit(limit).with_for_update(skip_locked=True)).all()
+
+    def of(self, owner_id: str, limit: int) -> Sequence[DocumentRow]:
+        """Documents of an owner, locked, whatever their state."""
+        query = select(DocumentRow).where(DocumentRow.owner_id == _uuid(owner_id))
+        return self._session.scalars(query.limit(limit).with_for_update()).all()
+
+    def remove(self, row: DocumentRow) -> None:
+        """Forgets a document and its shares; its leaf in the log stays, and says nothing alone."""
+        shares = delete(ShareRow).where(ShareRow.document_id == row.document_id)
+        self._session.execute(shares)
+        self._session.delete(row)
+        self._session.flush()
 
     def share(
         self, row: DocumentRow, administration: str, purpose: str, expire_time: datetime
@@ -150,6 +175,10 @@ class Documents:
             ).returning(ShareRow),
             execution_options={"populate_existing": True},
         ).one()
+
+
+def _lasting() -> ColumnElement[bool]:
+    return or_(DocumentRow.expire_time.is_(None), DocumentRow.expire_time > func.now())
 
 
 def _uuid(subject: str) -> uuid.UUID:

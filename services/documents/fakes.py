@@ -1,12 +1,20 @@
-"""An `ObjectStore` in memory, for unit tests alone."""
+"""An object store and a keyring in memory, for unit tests alone."""
 
+import uuid
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from backbone.errors import Unavailable
+import grpc
+from administration.identity.v1 import keyring_pb2
+
+from backbone import wrapping
+from backbone.errors import DomainError, Gone, Unavailable, to_grpc
 from services.documents.store import CHUNK_BYTES
 
 
 class MemoryStore:
+    """An `ObjectStore`."""
+
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
 
@@ -22,3 +30,47 @@ class MemoryStore:
 
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
+
+
+class MemoryKeyring:
+    """The `Identity` that gives owners' keys; `calls` counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.away = False
+        self._keys: dict[str, list[keyring_pb2.OwnerKey]] = {}
+        self._destroyed: set[str] = set()
+
+    def get_keys(self, request: keyring_pb2.GetKeysRequest) -> keyring_pb2.GetKeysResponse:
+        self.calls += 1
+        if self.away:
+            raise _Refused(Unavailable("away"))
+        if request.owner_id in self._destroyed:
+            raise _Refused(Gone("gone", reason="KEY_DESTROYED"))
+        if request.owner_id not in self._keys:
+            self.renew(request.owner_id)
+        return keyring_pb2.GetKeysResponse(keys=self._keys[request.owner_id])
+
+    def renew(self, owner_id: str) -> uuid.UUID:
+        key_id = uuid.uuid4()
+        key = keyring_pb2.OwnerKey(key_id=str(key_id), key=wrapping.new_key())
+        self._keys[owner_id] = [key, *self._keys.get(owner_id, [])]
+        return key_id
+
+    def destroy(self, owner_id: str) -> None:
+        self._destroyed.add(owner_id)
+
+
+class _Refused(grpc.RpcError):
+    def __init__(self, error: DomainError) -> None:
+        super().__init__()
+        self._status = to_grpc(error)
+
+    def code(self) -> grpc.StatusCode:
+        return self._status.code
+
+    def details(self) -> str:
+        return self._status.details
+
+    def trailing_metadata(self) -> Any:
+        return self._status.trailing_metadata

@@ -6,21 +6,26 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from administration.documents.v1 import documents_pb2, events_pb2
+from administration.identity.v1.events_pb2 import KeyDestroyed, KeyRenewed
 from prometheus_client import Gauge
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.database import Database, Transactions, after_commit
 from backbone.dependencies import Settings
 from backbone.errors import Conflict, InvalidInput, Unavailable
-from backbone.events import Events, Publisher
+from backbone.events import Events, Publisher, Received, subscribe
 from backbone.live import Live, Watchers
 from backbone.loops import loop
-from backbone.rpc import Call, CurrentCall, Grpc
+from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
 from backbone.settings import PREFIX
+from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
+from services.documents.export_methods import ExportMethods
+from services.documents.keys import Keyring, OwnerKeys
 from services.documents.log import Log
+from services.documents.renewal import KeyChanges
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
 
@@ -38,7 +43,7 @@ class VaultSettings(BaseSettings):
     max_bytes: int = 100 * 1024 * 1024
 
 
-class DocumentsService:
+class DocumentsService(ExportMethods):
     name = "documents"
 
     db: Transactions = Database()
@@ -46,7 +51,10 @@ class DocumentsService:
     call: Call = CurrentCall()
     live: Watchers = Live(WATCHERS)
     store: ObjectStore = Store()
+    keys: OwnerKeys = Keyring()
     seals: Seals = Sealing()
+    identity: Stub = GrpcClient("identity")
+    notifications: Stub = GrpcClient("notifications")
     settings: VaultSettings = Settings(VaultSettings)
 
     @grpc
@@ -61,7 +69,7 @@ class DocumentsService:
             name=announced.name,
             media_type=announced.media_type,
         )
-        self.store.put(row.key, intake, announced.media_type)
+        self._contents().put(row, intake)
         row.size_bytes, row.sha256 = intake.size_bytes, intake.sha256
         # Should this fail, the bytes stay behind unreferenced. Deleting them here could destroy a
         # document: a commit whose answer is lost may have happened.
@@ -106,11 +114,13 @@ class DocumentsService:
         with self.db.transaction() as session:
             row = Documents(session).readable(request.document_id, self.call.authenticated)
         offset, length = ranges.resolve(request.offset, request.length, row.size_bytes)
+        # Before the header: what cannot be opened is refused, not begun.
+        chunks = self._contents().get(row, offset, length)
         header = documents_pb2.ReadContentResponse.Header(
             document=row.to_proto(), offset=offset, length=length
         )
         yield documents_pb2.ReadContentResponse(header=header)
-        for chunk in self.store.get(row.key, offset, length):
+        for chunk in chunks:
             yield documents_pb2.ReadContentResponse(chunk=chunk)
 
     @grpc
@@ -133,6 +143,34 @@ class DocumentsService:
             )
             self.events.publish(event)
         return documents_pb2.ShareDocumentResponse(share=share.to_proto())
+
+    def _contents(self) -> Contents:
+        return Contents(self.store, self.keys)
+
+    # ---- keys -----------------------------------------------------------------------------------
+
+    @subscribe(KeyRenewed)
+    def on_key_renewed(self, event: Received[KeyRenewed]) -> None:
+        with self.db.transaction() as session:
+            KeyChanges(session).renewed(event.data.owner_id, event.data.key_id)
+
+    @subscribe(KeyDestroyed)
+    def on_key_destroyed(self, event: Received[KeyDestroyed]) -> None:
+        with self.db.transaction() as session:
+            KeyChanges(session).destroyed(event.data.owner_id)
+
+    @loop(every=0.25)
+    def forget_keys(self) -> bool:
+        """Drops the keys that were changed, whichever process heard of it, or kept too long."""
+        with self.db.transaction() as session:
+            self.keys.forget(KeyChanges(session).outdated(self.keys))
+        return False
+
+    @loop(every=0.5)
+    def rewrap_contents(self) -> bool:
+        """Has contents' keys wrapped by their owner's newest; true when more may wait."""
+        with self.db.transaction() as session:
+            return KeyChanges(session).rewrap(self._contents())
 
     # ---- receipts -------------------------------------------------------------------------------
 

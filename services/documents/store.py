@@ -1,6 +1,5 @@
 """The object store: S3, through the `minio` client, behind three verbs."""
 
-import io
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -20,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from backbone import telemetry
 from backbone.errors import Unavailable
 from backbone.settings import PREFIX, load
+from services.documents.domain.chunks import ChunkReader
 
 log = logging.getLogger(__name__)
 
@@ -143,31 +143,6 @@ class S3Store:
         except (MinioException, urllib3.exceptions.HTTPError) as error:
             return f"the object store does not answer ({type(error).__name__})"
         return None
-
-
-class ChunkReader(io.RawIOBase):
-    """Chunks as a file, for clients that read."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes: fewer only at the end. Whatever the chunks raise passes through."""
-        parts, wanted = [], size if size >= 0 else 1 << 62
-        while wanted:
-            if not self._rest:
-                chunk = next(self._chunks, None)
-                if chunk is None:
-                    break
-                self._rest = memoryview(chunk)
-            part, self._rest = self._rest[:wanted], self._rest[wanted:]
-            parts.append(part)
-            wanted -= len(part)
-        return b"".join(parts)
 
 
 class _translated:  # noqa: N801

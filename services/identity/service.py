@@ -2,8 +2,16 @@
 
 from datetime import UTC, datetime
 
-from administration.identity.v1 import consents_pb2, events_pb2, identity_pb2, mandates_pb2
+from administration.identity.v1 import (
+    consents_pb2,
+    events_pb2,
+    identity_pb2,
+    keyring_pb2,
+    mandates_pb2,
+    personal_data_pb2,
+)
 
+from backbone import personal_data
 from backbone.database import Database, Transactions
 from backbone.dependencies import Settings
 from backbone.errors import InvalidInput, NotFound
@@ -17,9 +25,12 @@ from services.identity.domain.account import Account, Profile
 from services.identity.domain.consent import Terms
 from services.identity.domain.mandate import Offer
 from services.identity.granting import Granting
+from services.identity.keyring import Keyring, MasterKeys
 from services.identity.level_methods import LevelMethods
 from services.identity.mandates import Mandates
 from services.identity.mandating import Mandating
+from services.identity.masters import Masters
+from services.identity.personal_data import held
 from services.identity.realm import Realm, RealmDirectory
 from services.identity.session_methods import SessionMethods
 from services.identity.signing import Signer, Signing
@@ -37,6 +48,7 @@ class IdentityService(SessionMethods, LevelMethods):
     realm: RealmDirectory = Realm()
     administrations: Administrations = KnownAdministrations()
     signer: Signer = Signing()
+    masters: Masters = MasterKeys()
     settings: EventSettings = Settings(EventSettings)
     realm_settings: RealmSettings = Settings(RealmSettings)
     watch: Watch = Watch()
@@ -73,6 +85,14 @@ class IdentityService(SessionMethods, LevelMethods):
                 event.create_time.FromDatetime(account.create_time)
                 self.events.publish(event)
         return account
+
+    @grpc
+    def export_personal_data(
+        self, request: personal_data_pb2.ExportPersonalDataRequest
+    ) -> personal_data_pb2.ExportPersonalDataResponse:
+        with self.db.transaction() as session:
+            page = personal_data.page(held(session, request.account_id), request.page_token)
+        return personal_data_pb2.ExportPersonalDataResponse(**page._asdict())
 
     # ---- consents -------------------------------------------------------------------------------
 
@@ -214,3 +234,13 @@ class IdentityService(SessionMethods, LevelMethods):
 
     def _mandating(self) -> Mandating:
         return Mandating(self.db, self.events, self.call.authenticated.subject)
+
+    # ---- the keyring ----------------------------------------------------------------------------
+
+    @grpc
+    def get_keys(self, request: keyring_pb2.GetKeysRequest) -> keyring_pb2.GetKeysResponse:
+        with self.db.transaction() as session:
+            keys = Keyring(session, self.masters).keys(request.owner_id)
+        return keyring_pb2.GetKeysResponse(
+            keys=[keyring_pb2.OwnerKey(key_id=str(key.key_id), key=key.key) for key in keys]
+        )

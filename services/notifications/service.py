@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from datetime import UTC
 
 import grpc as grpclib
-from administration.documents.v1.events_pb2 import DocumentDeposited, DocumentShared
+from administration.documents.v1.events_pb2 import DocumentDeposited, DocumentShared, ExportReady
 from administration.identity.v1 import identity_pb2
 from administration.notifications.v1 import notifications_pb2
 from administration.notifications.v1.events_pb2 import EmailAccepted
 from opentelemetry import trace
 from prometheus_client import Gauge
 
-from backbone import telemetry
+from backbone import personal_data, telemetry
 from backbone.database import Database, Transactions, after_commit
 from backbone.events import Events, Publisher, Received, subscribe
 from backbone.live import Live, Watchers
@@ -45,6 +45,11 @@ class NotificationsService:
     def on_document_deposited(self, event: Received[DocumentDeposited]) -> None:
         fact = event.data
         self._tell(rules.document_deposited(fact.document_id, fact.owner_id))
+
+    @subscribe(ExportReady)
+    def on_export_ready(self, event: Received[ExportReady]) -> None:
+        fact, end = event.data, event.data.expire_time.ToDatetime(UTC)
+        self._tell(rules.export_ready(fact.document_id, fact.account_id, end))
 
     @subscribe(DocumentShared)
     def on_document_shared(self, event: Received[DocumentShared]) -> None:
@@ -117,6 +122,19 @@ class NotificationsService:
         return notifications_pb2.ListInboxResponse(
             entries=[row.to_proto(caller.locale) for row in rows], next_page_token=token
         )
+
+    @grpc
+    def export_personal_data(
+        self, request: notifications_pb2.ExportPersonalDataRequest
+    ) -> notifications_pb2.ExportPersonalDataResponse:
+        with self.db.transaction() as session:
+
+            def inbox(page_token: str) -> tuple[list[notifications_pb2.InboxEntry], str]:
+                rows, following = Inboxes(session).page(request.account_id, PAGE, page_token)
+                return [row.to_proto(texts.FRENCH) for row in rows], following
+
+            page = personal_data.page({"inbox": inbox}, request.page_token)
+        return notifications_pb2.ExportPersonalDataResponse(**page._asdict())
 
     @grpc
     def watch_inbox(

@@ -58,6 +58,13 @@ def test_the_chart_has_every_service_and_the_gateway() -> None:
     assert VALUES["services"].keys() == {*SERVICES, "gateway"}
 
 
+def test_no_way_out_of_a_pod_is_open_to_every_port(rendered: str) -> None:
+    policies = [item for item in chart.objects(rendered) if item["kind"] == "NetworkPolicy"]
+    ways = [way for policy in policies for way in policy["spec"].get("egress", [])]
+    assert ways
+    assert all(way["ports"] for way in ways)
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_the_chart_gives_a_service_what_its_dependencies_need(name: str) -> None:
     dependencies = vars(service_class(name)).values()

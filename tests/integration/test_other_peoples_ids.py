@@ -62,7 +62,8 @@ def others(realm: Realm) -> dict[str, str]:
         "agent": realm.token("agent"),
         "admin": realm.token("admin"),
         "partner": realm.client_token("partner-octroi"),
-        "service": realm.client_token("documents"),
+        # Of one that holds no other role, as documents does.
+        "service": realm.client_token("notifications"),
     }
 
 

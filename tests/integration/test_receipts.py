@@ -54,7 +54,8 @@ def store(scratch: Scratch) -> Scratch:
 def document() -> DocumentRow:
     return DocumentRow(
         document_id=uuid.uuid4(), owner_id=uuid.uuid4(), name="acte.pdf",
-        media_type="application/pdf", size_bytes=3, sha256=SHA256,
+        media_type="application/pdf", size_bytes=3, sha256=SHA256, owner_key_id=uuid.uuid4(),
+        sealed_key=b"",
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The object store, looked into past the vault."""
 
+import io
 from typing import Any
 
 from minio import Minio
@@ -24,3 +25,18 @@ class Objects:
             bucket_name=self._bucket, recursive=True, include_version=True
         )
         return {str(item.object_name) for item in found}
+
+    def read(self, key: str) -> bytes:
+        """The bytes that the store holds."""
+        answer = self._client.get_object(bucket_name=self._bucket, object_name=key)
+        try:
+            return answer.read()
+        finally:
+            answer.close()
+            answer.release_conn()
+
+    def write(self, key: str, data: bytes) -> None:
+        """Puts other bytes in the place of an object."""
+        self._client.put_object(
+            bucket_name=self._bucket, object_name=key, data=io.BytesIO(data), length=len(data)
+        )

@@ -2,8 +2,8 @@
 
 import pytest
 
+from services.documents.domain.chunks import ChunkReader
 from services.documents.fakes import MemoryStore
-from services.documents.store import ChunkReader
 from tests.support.store_conformance import StoreConformance
 
 

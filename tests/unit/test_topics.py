@@ -38,6 +38,8 @@ def test_every_event_of_the_contracts_has_its_topics() -> None:
     assert topics.all_topics() == [
         "administration.documents.v1.Document",
         "administration.documents.v1.Document.dead",
+        "administration.documents.v1.Export",
+        "administration.documents.v1.Export.dead",
         "administration.exchange.v1.Webhook",
         "administration.exchange.v1.Webhook.dead",
         "administration.identity.v1.Access",
@@ -46,6 +48,8 @@ def test_every_event_of_the_contracts_has_its_topics() -> None:
         "administration.identity.v1.Account.dead",
         "administration.identity.v1.Consent",
         "administration.identity.v1.Consent.dead",
+        "administration.identity.v1.Key",
+        "administration.identity.v1.Key.dead",
         "administration.identity.v1.Mandate",
         "administration.identity.v1.Mandate.dead",
         "administration.identity.v1.RealmLog",

@@ -24,6 +24,15 @@ def document_shared(
     parameters = {
         "document_id": document_id,
         "administration": administration,
-        "until": expire_time.astimezone(UTC).strftime("%d/%m/%Y"),
+        "until": _day(expire_time),
     }
     return Notice(owner_id, "DocumentShared", document_id, parameters)
+
+
+def export_ready(document_id: str, account_id: str, expire_time: datetime) -> Notice:
+    parameters = {"document_id": document_id, "until": _day(expire_time)}
+    return Notice(account_id, "ExportReady", document_id, parameters)
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%d/%m/%Y")

@@ -14,6 +14,8 @@ class Text:
     body: str
 
 
+FRENCH = "fr"
+
 _TEXTS: dict[str, dict[str, Text]] = {
     "DocumentDeposited": {
         "fr": Text(
@@ -38,6 +40,19 @@ _TEXTS: dict[str, dict[str, Text]] = {
             "Reference: {document_id}\n",
         ),
     },
+    "ExportReady": {
+        "fr": Text(
+            "Vos données personnelles sont prêtes",
+            "Ce que les services de l’administration conservent à votre sujet est réuni dans votre"
+            " coffre-fort, en une archive que vous pouvez télécharger jusqu’au {until}.\n"
+            "Référence : {document_id}\n",
+        ),
+        "en": Text(
+            "Your personal data is ready",
+            "What the administration’s services hold about you is gathered in your vault, as an"
+            " archive that you can download until {until}.\nReference: {document_id}\n",
+        ),
+    },
 }
 
 _GREETING = {"fr": "Bonjour {name},\n\n{body}", "en": "Hello {name},\n\n{body}"}
@@ -55,7 +70,7 @@ def render(kind: str, parameters: Mapping[str, str], locale: str) -> Text:
         KeyError: the kind is unknown, or a parameter of its text is missing.
     """
     by_locale = _TEXTS[kind]
-    text = by_locale.get(locale, by_locale["fr"])
+    text = by_locale.get(locale, by_locale[FRENCH])
     # format_map on our own templates; parameters are only ever values.
     return Text(text.subject.format_map(parameters), text.body.format_map(parameters))
 
@@ -63,5 +78,5 @@ def render(kind: str, parameters: Mapping[str, str], locale: str) -> Text:
 def letter(kind: str, parameters: Mapping[str, str], locale: str, name: str) -> Text:
     """The same as an e-mail to a person."""
     text = render(kind, parameters, locale)
-    greeting = _GREETING.get(locale, _GREETING["fr"])
+    greeting = _GREETING.get(locale, _GREETING[FRENCH])
     return Text(text.subject, greeting.format(name=name, body=text.body))

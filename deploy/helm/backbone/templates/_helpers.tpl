@@ -136,6 +136,9 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version }}
 {{- if has "signing" $service.uses }}
 {{ include "backbone.fromSecret" (list (printf "BACKBONE_%s_SIGNING_KEYS" (upper $name)) $service.existingSecret "signing-keys") }}
 {{- end }}
+{{- if has "keyring" $service.uses }}
+{{ include "backbone.fromSecret" (list "BACKBONE_KEYRING_MASTER_KEYS" $service.existingSecret "keyring-master-keys") }}
+{{- end }}
 {{- range $other := $service.calls }}
 {{- $port := (required (printf "services.%s.calls names %s, which is not in services" $name $other) (index $.Values.services $other)).port }}
 - {name: BACKBONE_{{ upper $other }}_ADDRESS, value: "{{ include "backbone.name" (list $ $other) }}:{{ $port }}"}

@@ -1,0 +1,1 @@
+"""Deposits and contents through the gateway, beside a bare client of the same object store."""

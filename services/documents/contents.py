@@ -1,0 +1,92 @@
+"""Contents: sealed before they leave for the object store, opened when they come back.
+
+Each has a key of its own (`domain/sealing.py`), which the owner's key wraps; the document's row has
+it wrapped. The store never sees a content, and nothing can be read without identity's keyring.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterable, Iterator
+
+from backbone import wrapping
+from backbone.errors import Damaged
+from services.documents.documents import DocumentRow
+from services.documents.domain.sealing import ContentKey, Seal, SealBroken
+from services.documents.keys import OwnerKey, OwnerKeys
+from services.documents.store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+# What the store is told of each object: its true type is in the row alone.
+MEDIA_TYPE = "application/octet-stream"
+
+
+class Contents:
+    """The contents of documents, by their rows."""
+
+    def __init__(self, store: ObjectStore, keys: OwnerKeys) -> None:
+        self._store, self._keys = store, keys
+
+    def put(self, row: DocumentRow, chunks: Iterable[bytes]) -> None:
+        """Stores a document's content whole, or not at all, and sets the row's key.
+
+        Raises:
+            Gone: the owner's keys were destroyed. Unavailable: the keyring or the store does not
+            answer. Whatever `chunks` raises passes through.
+        """
+        owner_key, key = self._keys.newest(row.owner_id), ContentKey.new()
+        self._store.put(row.key, _seal(row, key).seal(chunks), MEDIA_TYPE)
+        _wrap(row, owner_key, key.to_bytes())
+
+    def get(self, row: DocumentRow, offset: int, length: int) -> Iterator[bytes]:
+        """The content's bytes ``[offset, offset + length)``, in chunks; `length` is at least 1.
+
+        Raises, before the first chunk is asked for:
+            Gone, Unavailable: as above. Damaged: the row's key was altered.
+        Raises, while it is read:
+            Unavailable: the store did not give all. Damaged: it gave other bytes than were sealed;
+            those that came before were right.
+        """
+        seal = _seal(row, ContentKey.of_bytes(self._unwrapped(row)))
+        return self._opened(row, seal, offset, length)
+
+    def _opened(self, row: DocumentRow, seal: Seal, offset: int, length: int) -> Iterator[bytes]:
+        sealed = self._store.get(row.key, *seal.span(offset, length, row.size_bytes))
+        try:
+            yield from seal.open(sealed, offset, length, row.size_bytes)
+        except SealBroken as error:
+            log.exception("document %s is damaged", row.document_id)
+            raise Damaged("The content is not what was deposited.") from error
+
+    def rewrap(self, row: DocumentRow) -> None:
+        """Wraps the row's key by the owner's newest; the content stays as it is.
+
+        Raises:
+            Gone, Unavailable, Damaged: as above.
+        """
+        secret = self._unwrapped(row)
+        _wrap(row, self._keys.newest(row.owner_id), secret)
+
+    def _unwrapped(self, row: DocumentRow) -> bytes:
+        owner_key = self._keys.named(row.owner_id, row.owner_key_id)
+        try:
+            return wrapping.unwrap(owner_key.key, row.sealed_key, _context(row, owner_key.key_id))
+        except wrapping.WrappingError as error:
+            log.exception("the key of document %s cannot be unwrapped", row.document_id)
+            raise Damaged("The key of this document was altered.") from error
+
+
+def _wrap(row: DocumentRow, owner_key: OwnerKey, secret: bytes) -> None:
+    context = _context(row, owner_key.key_id)
+    row.owner_key_id, row.sealed_key = (
+        owner_key.key_id,
+        wrapping.wrap(owner_key.key, secret, context),
+    )
+
+
+def _seal(row: DocumentRow, key: ContentKey) -> Seal:
+    return Seal(key, b"content\0" + row.document_id.bytes)
+
+
+def _context(row: DocumentRow, key_id: uuid.UUID) -> bytes:
+    return b"content key\0" + row.owner_id.bytes + row.document_id.bytes + key_id.bytes

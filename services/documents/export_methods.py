@@ -1,0 +1,80 @@
+"""The rpcs about exports of what is held about a person, and what runs behind them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from administration.documents.v1 import exports_pb2
+from administration.identity.v1 import personal_data_pb2 as identity_data
+from administration.notifications.v1 import notifications_pb2
+
+from backbone.database import Transactions
+from backbone.events import Publisher
+from backbone.loops import loop
+from backbone.rpc import Call, Grpc, Stub
+from services.documents.contents import Contents
+from services.documents.documents import Documents
+from services.documents.exports import Exports
+from services.documents.gathering import Gathering, PersonalData
+from services.documents.store import ObjectStore
+
+grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
+
+EXPIRED_BATCH = 20
+
+
+class ExportMethods:
+    """A part of `DocumentsService`, whose dependencies it uses."""
+
+    db: Transactions
+    events: Publisher
+    call: Call
+    store: ObjectStore
+    identity: Stub
+    notifications: Stub
+    _contents: Callable[[], Contents]
+
+    @grpc
+    def request_export(
+        self, request: exports_pb2.RequestExportRequest
+    ) -> exports_pb2.RequestExportResponse:
+        with self.db.transaction() as session:
+            row = Exports(session).ask(self.call.authenticated.subject)
+        return exports_pb2.RequestExportResponse(export=row.to_proto(datetime.now(UTC)))
+
+    @grpc
+    def get_export(self, request: exports_pb2.GetExportRequest) -> exports_pb2.GetExportResponse:
+        with self.db.transaction() as session:
+            row = Exports(session).latest(self.call.authenticated.subject)
+        return exports_pb2.GetExportResponse(export=row.to_proto(datetime.now(UTC)))
+
+    @loop(every=0.5)
+    def gather_exports(self) -> bool:
+        """One try of one export that is due; true when there was one."""
+        providers = {"identity": self._of_identity, "notifications": self._of_notifications}
+        return Gathering(self.db, self.events, self._contents(), providers).step()
+
+    def _of_identity(self, account_id: str, page_token: str) -> PersonalData:
+        request = identity_data.ExportPersonalDataRequest(
+            account_id=account_id, page_token=page_token
+        )
+        page: PersonalData = self.identity.export_personal_data(request)
+        return page
+
+    def _of_notifications(self, account_id: str, page_token: str) -> PersonalData:
+        request = notifications_pb2.ExportPersonalDataRequest(
+            account_id=account_id, page_token=page_token
+        )
+        page: PersonalData = self.notifications.export_personal_data(request)
+        return page
+
+    @loop(every=10)
+    def destroy_expired(self) -> bool:
+        """Destroys documents whose time is over; true when there were some."""
+        with self.db.transaction() as session:
+            documents = Documents(session)
+            rows = documents.expired(EXPIRED_BATCH)
+            for row in rows:
+                # Before the commit: a row without its object is found here again.
+                self.store.delete(row.key)
+                documents.remove(row)
+        return bool(rows)

@@ -1,0 +1,103 @@
+"""What documents hears of owners' keys: all processes forget them, one wraps what they wrapped."""
+
+import logging
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from sqlalchemy import Boolean, ColumnElement, DateTime, exists, func, or_, select
+from sqlalchemy.dialects.postgresql import UUID, insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from backbone.database import Base
+from backbone.errors import Damaged, Gone
+from services.documents.contents import Contents
+from services.documents.documents import DocumentRow
+from services.documents.keys import KEEP_SECONDS, OwnerKeys
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+# Longer than a key is kept by any process, and than a transaction may lag behind its time.
+RECENT = timedelta(seconds=2 * KEEP_SECONDS)
+
+
+class KeyChangeRow(Base):
+    """The latest that was heard of an owner's keys."""
+
+    __tablename__ = "key_changes"
+
+    owner_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
+    # The newest key; None once all are destroyed.
+    key_id: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))
+    change_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    # Nothing is wrapped by an earlier key any more, nor will be.
+    done: Mapped[bool] = mapped_column(Boolean)
+
+
+class KeyChanges:
+    """What was heard of keys, within one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def renewed(self, owner_id: str, key_id: str) -> None:
+        """An owner has a newer key."""
+        self._note(owner_id, key_id=uuid.UUID(key_id), done=False)
+
+    def destroyed(self, owner_id: str) -> None:
+        """An owner's keys are no more."""
+        self._note(owner_id, key_id=None, done=True)
+
+    def outdated(self, keys: OwnerKeys) -> Iterator[uuid.UUID]:
+        """The owners whose keys this process may not keep any longer."""
+        query = select(KeyChangeRow).where(KeyChangeRow.change_time > func.now() - RECENT)
+        for row in self._session.scalars(query):
+            if row.key_id is None or not keys.holds(row.owner_id, row.key_id):
+                yield row.owner_id
+
+    def rewrap(self, contents: Contents) -> bool:
+        """Wraps some documents of one owner by their newest key; true when more may wait.
+
+        Raises:
+            Unavailable: the keyring does not answer.
+        """
+        earlier = (
+            DocumentRow.owner_id == KeyChangeRow.owner_id,
+            DocumentRow.owner_key_id != KeyChangeRow.key_id,
+        )
+        old: ColumnElement[bool] = KeyChangeRow.change_time < func.now() - RECENT
+        change = self._session.scalar(
+            select(KeyChangeRow)
+            .where(KeyChangeRow.done.is_(False), or_(exists().where(*earlier), old))
+            .order_by(KeyChangeRow.change_time)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        if change is None:
+            return False
+        query = select(DocumentRow).where(
+            DocumentRow.owner_id == change.owner_id, DocumentRow.owner_key_id != change.key_id
+        )
+        rows = self._session.scalars(query.limit(BATCH).with_for_update()).all()
+        wrapped = sum(_rewrapped(contents, row) for row in rows)
+        # A process may wrap by an earlier key for as long as it keeps it.
+        change.done = not wrapped
+        return True
+
+    def _note(self, owner_id: str, *, key_id: uuid.UUID | None, done: bool) -> None:
+        values = {"key_id": key_id, "done": done, "change_time": func.now()}
+        statement = insert(KeyChangeRow).values(owner_id=uuid.UUID(owner_id), **values)
+        self._session.execute(
+            statement.on_conflict_do_update(index_elements=["owner_id"], set_=values)
+        )
+
+
+def _rewrapped(contents: Contents, row: DocumentRow) -> bool:
+    try:
+        contents.rewrap(row)
+    except (Damaged, Gone):
+        # It is unreadable as it was, and no reason to keep the others from their key.
+        log.exception("document %s keeps its key", row.document_id)
+        return False
+    return True
