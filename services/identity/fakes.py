@@ -43,6 +43,13 @@ class MemoryRealm:
     def profile(self, account_id: str) -> Profile:
         return self._user(account_id).profile
 
+    def account_of(self, email: str) -> str | None:
+        self._answer()
+        for account_id, user in self.users.items():
+            if user.profile.reachable_email.lower() == email.lower():
+                return account_id
+        return None
+
     def is_enabled(self, account_id: str) -> bool:
         self._answer()
         return account_id in self.users and self.users[account_id].enabled

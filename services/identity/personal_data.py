@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from backbone.personal_data import Reader
 from services.identity.accounts import AccountRow, Accounts, to_proto
 from services.identity.consents import ConsentRow, Consents
+from services.identity.levels import LevelRecordRow, Levels
 from services.identity.mandates import MandateRow, Mandates
 from services.identity.orders import OrderRow
-from services.identity.realm_log import RealmEventRow
+from services.identity.realm_log import RealmEventRow, sign_ins
 
 PAGE_SIZE = 200
 Records = tuple[Iterable[Message], str]
@@ -34,7 +35,21 @@ def held(session: Session, account_id: str) -> Mapping[str, Reader]:
         rows, following = Mandates(session).page(account_id, PAGE_SIZE, page_token)
         return [row.to_proto() for row in rows], following
 
-    return {"account": account, "consents": consents, "mandates": mandates}
+    def levels(page_token: str) -> Records:
+        rows, following = Levels(session, account_id).page(PAGE_SIZE, page_token)
+        return [row.to_proto() for row in rows], following
+
+    def logins(page_token: str) -> Records:
+        rows, following = sign_ins(session, account_id, PAGE_SIZE, page_token)
+        return [row.to_proto() for row in rows], following
+
+    return {
+        "account": account,
+        "consents": consents,
+        "mandates": mandates,
+        "levels": levels,
+        "sign-ins": logins,
+    }
 
 
 def forget(session: Session, account_id: str) -> dict[str, int]:
@@ -46,6 +61,7 @@ def forget(session: Session, account_id: str) -> dict[str, int]:
         "mandate": delete(MandateRow).where(
             or_(MandateRow.principal_id == key, MandateRow.representative_id == key)
         ),
+        "level": delete(LevelRecordRow).where(LevelRecordRow.account_id == key),
         "sign_in": delete(RealmEventRow).where(RealmEventRow.account_id == key),
         "order": delete(OrderRow).where(OrderRow.account_id == key),
     }

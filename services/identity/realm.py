@@ -58,6 +58,9 @@ class RealmDirectory(Protocol):
     def profile(self, account_id: str) -> Profile:
         """What the realm says of a person. Raises NotFound: it has no such account."""
 
+    def account_of(self, email: str) -> str | None:
+        """The account whose verified address this is, in any case; None when there is none."""
+
     def is_enabled(self, account_id: str) -> bool:
         """Whether a person may sign in; False for one whom the realm does not have."""
 
@@ -108,6 +111,12 @@ class KeycloakDirectory:
         return Profile.of_claims(
             name, user.get("email", ""), user.get("emailVerified") is True, locale
         )
+
+    def account_of(self, email: str) -> str | None:
+        with _telling():
+            found = self._admin.get_users({"email": email, "exact": "true"})
+        verified = [user for user in found if user.get("emailVerified") is True]
+        return str(verified[0]["id"]) if verified else None
 
     def is_enabled(self, account_id: str) -> bool:
         try:

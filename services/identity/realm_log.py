@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from administration.identity.v1 import sessions_pb2
 from sqlalchemy import Boolean, DateTime, String, delete, func, select, update
 from sqlalchemy.dialects.postgresql import UUID, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -14,7 +15,10 @@ from backbone import paging
 from backbone.database import Base
 from services.identity.domain.realm_event import KEPT, RealmEvent, Stream, Type
 
-SIGN_INS = (Type.SIGNED_IN, Type.SIGN_IN_FAILED)
+OUTCOMES = {
+    Type.SIGNED_IN: sessions_pb2.SIGN_IN_OUTCOME_SUCCEEDED,
+    Type.SIGN_IN_FAILED: sessions_pb2.SIGN_IN_OUTCOME_FAILED,
+}
 
 
 class RealmEventRow(Base):
@@ -31,6 +35,17 @@ class RealmEventRow(Base):
     address: Mapped[str] = mapped_column(String(64))
     # The realm's log no longer has it, though it should.
     gone: Mapped[bool] = mapped_column(Boolean, default=False)
+
+    def to_proto(self) -> sessions_pb2.SignIn:
+        """A sign-in, as its person sees it."""
+        message = sessions_pb2.SignIn(
+            outcome=OUTCOMES[Type(self.type)],
+            client_id=self.client_id,
+            error_code=self.error,
+            ip_address=self.address,
+        )
+        message.time.FromDatetime(self.time)
+        return message
 
 
 class CursorRow(Base):
@@ -114,7 +129,7 @@ def sign_ins(
         InvalidInput: the page token is none of ours.
     """
     query = select(RealmEventRow).where(
-        RealmEventRow.account_id == uuid.UUID(account_id), RealmEventRow.type.in_(SIGN_INS)
+        RealmEventRow.account_id == uuid.UUID(account_id), RealmEventRow.type.in_(OUTCOMES)
     )
     columns = (RealmEventRow.time, RealmEventRow.event_id)
     return paging.newest_first(session, query, columns, page_size, page_token)

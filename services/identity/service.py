@@ -25,6 +25,7 @@ from services.identity.domain.mandate import Offer
 from services.identity.erasure_methods import ErasureMethods, ErasureSettings
 from services.identity.granting import Granting
 from services.identity.keyring import Keyring, MasterKeys
+from services.identity.level_methods import LevelMethods
 from services.identity.mandates import Mandates
 from services.identity.mandating import Mandating
 from services.identity.masters import Masters
@@ -36,7 +37,7 @@ from services.identity.watching import Watch
 grpc = Grpc.implementing("administration.identity.v1.IdentityService")
 
 
-class IdentityService(SessionMethods, ErasureMethods):
+class IdentityService(SessionMethods, LevelMethods, ErasureMethods):
     name = "identity"
 
     db: Transactions = Database()

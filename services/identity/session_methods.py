@@ -10,11 +10,10 @@ from backbone.loops import loop
 from backbone.rpc import Call, Grpc
 from backbone.settings import RealmSettings
 from services.identity.domain.account import Account
-from services.identity.domain.realm_event import Type
 from services.identity.ending import Ending
 from services.identity.erasing import Erasing
 from services.identity.realm import LiveSession, RealmDirectory
-from services.identity.realm_log import RealmEventRow, sign_ins
+from services.identity.realm_log import sign_ins
 from services.identity.watching import Watch, Watching
 
 grpc = Grpc.implementing("administration.identity.v1.IdentityService")
@@ -64,7 +63,7 @@ class SessionMethods:
         with self.db.transaction() as session:
             rows, token = sign_ins(session, account_id, request.page_size, request.page_token)
         return sessions_pb2.ListSignInsResponse(
-            sign_ins=[_sign_in(row) for row in rows], next_page_token=token
+            sign_ins=[row.to_proto() for row in rows], next_page_token=token
         )
 
     @grpc
@@ -120,18 +119,4 @@ def _session(live: LiveSession, current: str) -> sessions_pb2.Session:
     )
     message.start_time.FromDatetime(live.start_time)
     message.last_use_time.FromDatetime(live.last_time)
-    return message
-
-
-def _sign_in(row: RealmEventRow) -> sessions_pb2.SignIn:
-    succeeded = row.type == Type.SIGNED_IN
-    message = sessions_pb2.SignIn(
-        outcome=sessions_pb2.SIGN_IN_OUTCOME_SUCCEEDED
-        if succeeded
-        else sessions_pb2.SIGN_IN_OUTCOME_FAILED,
-        client_id=row.client_id,
-        error_code=row.error,
-        ip_address=row.address,
-    )
-    message.time.FromDatetime(row.time)
     return message

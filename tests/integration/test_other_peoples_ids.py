@@ -19,16 +19,14 @@ from backbone.validation import validator
 from tests.support import vault
 from tests.support.partners_http import TOPIC
 from tests.support.realm import Realm
-from tests.support.rpc import Client, Refusal
+from tests.support.rpc import ENDS_ITS_CALLER, Client, Refusal
 from tests.support.sign_in import claims
 
-# Would end the sessions of the accounts that all tests share (`test_sessions.py` calls it).
-ENDS_THE_CALLER = {"EndAllSessions"}
 METHODS = [
     pytest.param(area, method, id=f"{area}.{method.name}")
     for area, name in contracts.SERVICES.items()
     for method in contracts.service(name).methods
-    if method.name not in ENDS_THE_CALLER
+    if method.name not in ENDS_ITS_CALLER
 ]
 # Words that a rule asks for and no rule can tell.
 WORDS = {"administration": "caf-martinique", "topic": TOPIC, "url": "https://ailleurs.example/a"}
@@ -94,10 +92,10 @@ def filled(descriptor: Descriptor, ids: dict[str, str]) -> Any:
 
 
 def is_for_others(rule: AccessRule, role: str) -> bool:
-    """Services, and administrators where the rule is theirs alone, act upon others by their rule:
-    people and partners see their own.
+    """Services act upon others by their rule, and so do agents and administrators where no citizen
+    is let in: citizens and partners see their own.
     """
-    return role == "service" or (role == "admin" and list(rule.roles) == ["admin"])
+    return role == "service" or (role in ("agent", "admin") and "citizen" not in rule.roles)
 
 
 def names_somebody(method: MethodDescriptor, ids: dict[str, str]) -> bool:

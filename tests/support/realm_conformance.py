@@ -26,6 +26,14 @@ class RealmConformance:
         with pytest.raises(NotFound):
             directory.profile(NOBODY)
 
+    def test_an_account_is_found_by_its_whole_address_in_any_case(
+        self, directory: RealmDirectory, account_id: str
+    ) -> None:
+        email = directory.profile(account_id).email
+        assert directory.account_of(email.upper()) == account_id
+        assert directory.account_of(email[1:]) is None
+        assert directory.account_of("*") is None
+
     def test_a_session_is_listed_until_it_is_ended(
         self, directory: RealmDirectory, account_id: str, sign_in: Callable[[], str | None]
     ) -> None:

@@ -10,6 +10,9 @@ from grpc_status import rpc_status
 
 from backbone import contracts
 
+# What it admits, it signs out: not for the accounts that tests share.
+ENDS_ITS_CALLER = {"EndAllSessions"}
+
 
 class Client:
     """``client.get_me(request, token=…)``: returns the response, an iterator when the server
