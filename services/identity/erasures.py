@@ -10,7 +10,7 @@ from typing import Any
 from administration.identity.v1 import erasures_pb2
 from google.protobuf.json_format import ParseDict
 from sqlalchemy import DateTime, LargeBinary, SmallInteger, String, func, select
-from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
+from sqlalchemy.dialects.postgresql import JSONB, UUID, array, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone.database import Base
@@ -112,7 +112,7 @@ class Erasures:
 
     def answered(self, services: Sequence[str]) -> ErasureRow | None:
         """One that all these services have answered, for this transaction alone."""
-        return self._claim(State.ERASING, ErasureRow.parts.has_all(list(services)))
+        return self._claim(State.ERASING, ErasureRow.parts.has_all(array(services)))
 
     def _claim(self, state: State, condition: Any) -> ErasureRow | None:
         return self._session.scalar(

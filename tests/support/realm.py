@@ -6,11 +6,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import httpx
 from joserfc.jwk import RSAKey
 from keycloak import KeycloakAdmin
+from keycloak.exceptions import KeycloakDeleteError
 
 from tests.support.dpop import Prover
 
@@ -238,7 +240,12 @@ class Realm:
         try:
             yield Person(str(account_id), username, password, f"Éloïse Essai-{mark}", email)
         finally:
-            self._admin.delete_user(account_id)
+            try:
+                self._admin.delete_user(account_id)
+            except KeycloakDeleteError as error:
+                # A test may have had it erased.
+                if error.response_code != HTTPStatus.NOT_FOUND:
+                    raise
 
     def _password(self, username: str, password: str) -> str:
         return self._cached(
