@@ -62,7 +62,8 @@ class Deposits:
     def run(self) -> None:
         while not self.stop.wait(PAUSE):
             with self._lock:
-                data = self._random.randbytes(self._random.randint(16, 64 * 1024))
+                # Bytes at random can begin as a program does, which is refused.
+                data = b"exercice" + self._random.randbytes(self._random.randint(16, 64 * 1024))
                 digest = hashlib.sha256(data).hexdigest()
                 self.sent.add(digest)
             try:

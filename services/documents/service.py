@@ -9,6 +9,7 @@ from administration.documents.v1 import documents_pb2, events_pb2
 from prometheus_client import Gauge
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backbone import telemetry
 from backbone.database import Database, Transactions, after_commit
 from backbone.dependencies import Settings
 from backbone.errors import Conflict, InvalidInput, Unavailable
@@ -17,6 +18,7 @@ from backbone.live import Live, Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, CurrentCall, Grpc
 from backbone.settings import PREFIX
+from services.documents.checking import LOOK_SECONDS, Checker, Checking, Checks
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
@@ -26,6 +28,8 @@ from services.documents.store import ObjectStore, Store
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
 
+# Checks at the same time, of one process: a large document does not hold up the small ones.
+CHECKERS = 2
 # How long a receipt is waited for, and how often it is asked for what no bell rings.
 RECEIPT_SECONDS, RECEIPT_PAUSE = 3.0, 0.1
 WATCHERS = Gauge("receipt_watchers", "Callers who wait for a receipt.")
@@ -47,6 +51,7 @@ class DocumentsService:
     live: Watchers = Live(WATCHERS)
     store: ObjectStore = Store()
     seals: Seals = Sealing()
+    checks: Checks = Checking()
     settings: VaultSettings = Settings(VaultSettings)
 
     @grpc
@@ -69,16 +74,18 @@ class DocumentsService:
         return documents_pb2.DepositDocumentResponse(document=row.to_proto())
 
     def _record(self, row: DocumentRow) -> None:
+        row.traceparent = telemetry.traceparent()
         with self.db.transaction() as session:
             Documents(session).add(row)
-            event = events_pb2.DocumentDeposited(
-                document_id=str(row.document_id),
-                owner_id=str(row.owner_id),
-                media_type=row.media_type,
-                size_bytes=row.size_bytes,
-            )
-            event.create_time.FromDatetime(row.create_time)
-            self.events.publish(event)
+            self.events.publish(row.received())
+            after_commit(self.checks.ring)
+
+    @loop(every=1.0, threads=CHECKERS)
+    def check_deposits(self) -> bool:
+        """Checks a deposit that waits for it, at once when this process took it."""
+        if not Checker(self.db, self.events, self.store, self.checks).step():
+            self.checks.wait(LOOK_SECONDS)
+        return True
 
     @grpc
     def list_documents(
@@ -105,6 +112,7 @@ class DocumentsService:
     ) -> Iterator[documents_pb2.ReadContentResponse]:
         with self.db.transaction() as session:
             row = Documents(session).readable(request.document_id, self.call.authenticated)
+        row.require_available()
         offset, length = ranges.resolve(request.offset, request.length, row.size_bytes)
         header = documents_pb2.ReadContentResponse.Header(
             document=row.to_proto(), offset=offset, length=length
@@ -123,6 +131,7 @@ class DocumentsService:
         with self.db.transaction() as session:
             documents = Documents(session)
             row = documents.owned(request.document_id, self.call.authenticated)
+            row.require_available()
             share = documents.share(row, request.administration, request.purpose, expire_time)
             event = events_pb2.DocumentShared(
                 document_id=str(row.document_id),
@@ -182,6 +191,7 @@ class DocumentsService:
         with self.db.transaction() as session:
             log = Log(session)
             row = Documents(session).readable(document_id, self.call.authenticated)
+            row.require_not_refused()
             return log.size(), log.receipt(row)
 
     def _complete(self, receipt: documents_pb2.Receipt | None) -> bool:

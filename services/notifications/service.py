@@ -5,7 +5,12 @@ from collections.abc import Iterator
 from datetime import UTC
 
 import grpc as grpclib
-from administration.documents.v1.events_pb2 import DocumentDeposited, DocumentShared
+from administration.documents.v1.deposits_pb2 import RefusalReason
+from administration.documents.v1.events_pb2 import (
+    DocumentDeposited,
+    DocumentRefused,
+    DocumentShared,
+)
 from administration.identity.v1 import identity_pb2
 from administration.notifications.v1 import notifications_pb2
 from administration.notifications.v1.events_pb2 import EmailAccepted
@@ -45,6 +50,12 @@ class NotificationsService:
     def on_document_deposited(self, event: Received[DocumentDeposited]) -> None:
         fact = event.data
         self._tell(rules.document_deposited(fact.document_id, fact.owner_id))
+
+    @subscribe(DocumentRefused)
+    def on_document_refused(self, event: Received[DocumentRefused]) -> None:
+        fact = event.data
+        reason = RefusalReason.Name(fact.refusal_reason).removeprefix("REFUSAL_REASON_")
+        self._tell(rules.document_refused(fact.document_id, fact.owner_id, reason))
 
     @subscribe(DocumentShared)
     def on_document_shared(self, event: Received[DocumentShared]) -> None:

@@ -111,6 +111,9 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version }}
 {{ include "backbone.fromSecret" (list "BACKBONE_STORAGE_ACCESS_KEY" $secret "access-key") }}
 {{ include "backbone.fromSecret" (list "BACKBONE_STORAGE_SECRET_KEY" $secret "secret-key") }}
 {{- end }}
+{{- if has "antivirus" $service.uses }}
+- {name: BACKBONE_ANTIVIRUS_ADDRESS, value: {{ required "antivirus.address is required: host:port of clamd" $.Values.antivirus.address | quote }}}
+{{- end }}
 {{- if has "receipts" $service.uses }}
 - {name: BACKBONE_RECEIPTS_ORIGIN, value: {{ required "receipts.origin is required: the log's name in its checkpoints, such as api.example.org/receipts" $.Values.receipts.origin | quote }}}
 {{ include "backbone.fromSecret" (list "BACKBONE_RECEIPTS_KEY" (required (printf "services.%s.existingSecret is required: the name of a Secret with the key `receipts-key`" $name) $service.existingSecret) "receipts-key") }}
