@@ -22,7 +22,8 @@ from services.documents.checks import pipeline
 from services.documents.checks.archives import Limits
 from services.documents.checks.pipeline import Choice, Policy, Subject
 from services.documents.checks.verdict import Reason, Refused, Remark
-from services.documents.documents import DocumentRow, Documents
+from services.documents.deposits import Deposits
+from services.documents.documents import DocumentRow
 from services.documents.store import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -105,10 +106,10 @@ class Checker:
         """
         possible = self._checks.possible()
         with self._db.transaction() as session:
-            documents = Documents(session)
-            row = documents.next_to_check() if possible else None
+            deposits = Deposits(session)
+            row = deposits.next_to_check() if possible else None
             if row is None:
-                oldest = documents.oldest_unchecked()
+                oldest = deposits.oldest_unchecked()
                 WAITING.set(max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0)
                 return False
             refused = self._check(row)

@@ -208,25 +208,6 @@ class Documents:
             raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
         return row
 
-    def next_to_check(self) -> DocumentRow | None:
-        """A deposit whose check is due, locked until the transaction ends; None when none is free.
-
-        Shares refer to the row, and do not wait for its lock.
-        """
-        query = (
-            select(DocumentRow)
-            .where(DocumentRow.state == State.CHECKING, DocumentRow.check_time <= func.now())
-            .order_by(DocumentRow.check_time)
-            .limit(1)
-            .with_for_update(skip_locked=True, key_share=True)
-        )
-        return self._session.scalar(query)
-
-    def oldest_unchecked(self) -> datetime | None:
-        """When the deposit was made that waits longest for its check."""
-        query = select(func.min(DocumentRow.create_time))
-        return self._session.scalar(query.where(DocumentRow.state == State.CHECKING))
-
     def page(
         self, owner_id: str, page_size: int, page_token: str
     ) -> tuple[Sequence[DocumentRow], str]:

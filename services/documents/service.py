@@ -23,6 +23,7 @@ from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
 from services.documents.log import Log
+from services.documents.reconciling import Reconciler, Reconciling, Rounds
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
 
@@ -52,6 +53,7 @@ class DocumentsService:
     store: ObjectStore = Store()
     seals: Seals = Sealing()
     checks: Checks = Checking()
+    rounds: Rounds = Reconciling()
     settings: VaultSettings = Settings(VaultSettings)
 
     @grpc
@@ -86,6 +88,13 @@ class DocumentsService:
         if not Checker(self.db, self.events, self.store, self.checks).step():
             self.checks.wait(LOOK_SECONDS)
         return True
+
+    @loop(every=1.0)
+    def reconcile(self) -> bool:
+        """Sets right what a crash left; true while a round goes on."""
+        if not self.rounds.due():
+            return False
+        return Reconciler(self.db, self.events, self.store, self.rounds).step()
 
     @grpc
     def list_documents(

@@ -17,13 +17,15 @@ from sqlalchemy.orm import Session
 
 import deploy.local
 from deploy.local.clamav import EICAR
-from services.documents.documents import Documents
+from drills.vault_crash import reconcile
+from services.documents.deposits import Deposits
 from tests.integration.test_documents_service import share
 from tests.support import files, vault
 from tests.support.kafka import header, internal_options, tap
 from tests.support.objects import Objects
 from tests.support.polling import eventually
 from tests.support.rpc import Client, refusal
+from tests.support.tables import Tables
 
 TOPIC = "administration.documents.v1.Document"
 CHECKING = deposits_pb2.DOCUMENT_STATE_CHECKING
@@ -172,7 +174,7 @@ def test_two_replicas_never_check_the_same_deposit_at_once(
 
         def all_claimed() -> bool:
             session = open_at_once.enter_context(Session(engine))
-            if (row := Documents(session).next_to_check()) is not None:
+            if (row := Deposits(session).next_to_check()) is not None:
                 claimed.append(str(row.document_id))
             return sent <= set(claimed)
 
@@ -202,3 +204,38 @@ def test_a_store_that_gives_other_bytes_is_found_out(
     document = vault.checked(documents, token, sent.document_id)
     assert document.state == REFUSED
     assert document.refusal_reason == deposits_pb2.REFUSAL_REASON_CORRUPTED
+
+
+# ---- what a crash leaves -------------------------------------------------------------------------
+
+
+def test_what_a_crash_left_is_set_right_and_nothing_else_is_touched(
+    documents: Client,
+    token: str,
+    stack: dict[str, Any],
+    database: Tables,
+    objects: Objects,
+    no_antivirus: None,
+) -> None:
+    data = vault.unique_bytes()
+    kept = vault.sent(documents, token, data).document_id
+    orphan, lost = vault.sent(documents, token, data), vault.sent(documents, token, data)
+    # As if the row had never been committed; as if the store had lost the object.
+    database.rows("DELETE FROM documents.documents WHERE document_id = %s", orphan.document_id)
+    objects.remove(lost.document_id)
+    aged = "UPDATE documents.documents SET create_time = create_time - interval '1 h' "
+    database.rows(aged + "WHERE document_id = %s", lost.document_id)
+
+    reconcile(stack, grace=3600)
+    # It may be on its way: its row comes after it.
+    assert orphan.document_id in objects.keys()  # noqa: SIM118
+    document = vault.checked(documents, token, lost.document_id)
+    assert document.refusal_reason == deposits_pb2.REFUSAL_REASON_CORRUPTED
+
+    reconcile(stack, grace=0)
+    left = objects.keys()
+    assert orphan.document_id not in left
+    assert kept in left
+    deploy.local.start("clamav")
+    assert vault.checked(documents, token, kept).state == AVAILABLE
+    assert vault.read(documents, token, kept)[1] == data
