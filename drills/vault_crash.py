@@ -32,7 +32,11 @@ ROUNDS = 100
 WRITERS = 3
 PAUSE = 0.1
 INFECTED = 0.2
-LARGEST = 12 * 1024 * 1024
+LARGEST = 4 * 1024 * 1024
+# More than one part.
+LARGE = 17 * 1024 * 1024
+# Half are streamed; uploads are of one part, or now and then of two.
+WAYS = (*["streamed"] * 4, *["presigned"] * 3, "parts")
 
 
 def reconcile(stack: Stack, grace: float) -> Rounds:
@@ -75,14 +79,17 @@ class Depositor:
             with self._lock:
                 self.attempted += 1
                 infected = self._random.random() < INFECTED
-                size = int(LARGEST ** self._random.random())
+                way = self._random.choice(WAYS)
+                size = LARGE if way == "parts" else int(LARGEST ** self._random.random())
+                infected = infected and way != "parts"
                 data = EICAR if infected else b"exercice" + self._random.randbytes(size)
             digest = hashlib.sha256(data).hexdigest()
             try:
-                answer = self._gateway.deposit(
+                deposit = self._gateway.deposit if way == "streamed" else self._gateway.upload
+                answer = deposit(
                     self._citizen.token(), "exercice.bin", "application/octet-stream", data
                 )
-                if answer.status_code != 201:
+                if answer.status_code not in (200, 201):
                     continue
                 document_id = answer.json()["document"]["documentId"]
                 with self._lock:

@@ -53,7 +53,9 @@ class AntivirusSettings(BaseSettings):
 
 
 class Antivirus(Protocol):
-    """What the checks need of an antivirus."""
+    """What the checks need of an antivirus, which scans at most `max_bytes` of a document."""
+
+    max_bytes: int
 
     def scan(self, chunks: Iterable[bytes]) -> Finding:
         """What it finds in a document; it may stop reading the chunks before their end.
@@ -71,6 +73,7 @@ class Clamd:
 
     def __init__(self, settings: AntivirusSettings) -> None:
         self._settings = settings
+        self.max_bytes = settings.max_bytes
 
     def scan(self, chunks: Iterable[bytes]) -> Finding:
         deadline = time.monotonic() + self._settings.timeout

@@ -13,8 +13,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone import telemetry
-from backbone.database import Transactions
-from backbone.errors import Unavailable
+from backbone.database import Transactions, after_commit
+from backbone.errors import DomainError, Unavailable
 from backbone.events import Publisher
 from backbone.settings import PREFIX, load
 from services.documents.antivirus import Antivirus, AntivirusSettings, Clamd
@@ -24,6 +24,8 @@ from services.documents.checks.pipeline import Choice, Policy, Subject
 from services.documents.checks.verdict import Reason, Refused, Remark
 from services.documents.deposits import Deposits
 from services.documents.documents import DocumentRow
+from services.documents.domain.deposit import Announcement, Intake
+from services.documents.quarantine import Quarantine
 from services.documents.store import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,12 @@ class Checks:
         # Set when the antivirus failed: it is asked whether it is back before a deposit is.
         self.doubt = True
 
+    def limit(self, limit: int) -> int:
+        """The largest document that can be available, where `limit` is the largest otherwise."""
+        if self.policy.not_scanned is Choice.REMARK:
+            return limit
+        return min(limit, self.antivirus.max_bytes)
+
     def ring(self) -> None:
         """There is something to check."""
         self._bell.release()
@@ -94,12 +102,19 @@ class Checker:
     """One step of checking."""
 
     def __init__(
-        self, db: Transactions, events: Publisher, store: ObjectStore, checks: Checks
+        self,
+        db: Transactions,
+        events: Publisher,
+        store: ObjectStore,
+        quarantine: Quarantine,
+        checks: Checks,
     ) -> None:
-        self._db, self._events, self._store, self._checks = db, events, store, checks
+        self._db, self._events, self._store = db, events, store
+        self._quarantine, self._checks = quarantine, checks
 
     def step(self) -> bool:
-        """Checks one deposit that is due; False when there was none, or no antivirus.
+        """Checks one deposit that is due, or takes it out of the quarantine for that; False when
+        there was none, or no antivirus.
 
         The row is locked from beginning to end: a check has one process, and one that dies leaves
         the deposit to another at once.
@@ -107,16 +122,39 @@ class Checker:
         possible = self._checks.possible()
         with self._db.transaction() as session:
             deposits = Deposits(session)
-            row = deposits.next_to_check() if possible else None
+            # What is in the quarantine is moved into the vault with or without an antivirus.
+            row = deposits.next_to_check(quarantined=not possible)
             if row is None:
                 oldest = deposits.oldest_unchecked()
                 WAITING.set(max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0)
                 return False
-            refused = self._check(row)
+            moving = row.quarantined
+            refused = self._move(row) if moving else self._check(row)
+        if moving and not row.quarantined:
+            self._quarantine.empty(row.key)
         if refused:
             # Should this fail, the reconciliation does it: nobody can read them meanwhile.
             self._store.delete(row.key)
         return True
+
+    def _move(self, row: DocumentRow) -> bool:
+        """Takes a deposit from the quarantine into the vault, where it is checked next; true when
+        it is not what was announced, and so refused.
+        """
+        announced = Announcement(row.name, row.media_type, row.size_bytes, row.sha256)
+        try:
+            keys = sorted(self._quarantine.sizes(row.key))
+            intake = Intake(announced, self._quarantine.read(keys), row.size_bytes)
+            self._store.put(row.key, intake, row.media_type)
+        except Unavailable:
+            return self._later(row, "later_unavailable")
+        except DomainError as error:
+            log.warning("document %s is refused: %s", row.document_id, error.reason)
+            row.quarantined = False
+            return self._refuse(row, Reason.CORRUPTED)
+        row.quarantined = False
+        after_commit(self._checks.ring)
+        return False
 
     def _check(self, row: DocumentRow) -> bool:
         """Gives the row its new state, or a later time to be checked; true when it is refused."""

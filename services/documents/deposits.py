@@ -13,8 +13,9 @@ class Deposits:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def next_to_check(self) -> DocumentRow | None:
+    def next_to_check(self, *, quarantined: bool = False) -> DocumentRow | None:
         """A deposit whose check is due, locked until the transaction ends; None when none is free.
+        `quarantined`: of those alone whose bytes are in the quarantine.
 
         Shares refer to the row, and do not wait for its lock.
         """
@@ -25,6 +26,8 @@ class Deposits:
             .limit(1)
             .with_for_update(skip_locked=True, key_share=True)
         )
+        if quarantined:
+            query = query.where(DocumentRow.quarantined)
         return self._session.scalar(query)
 
     def to_check(self, document_id: str) -> DocumentRow | None:
@@ -32,7 +35,7 @@ class Deposits:
         query = (
             select(DocumentRow)
             .where(DocumentRow.document_id == uuid.UUID(document_id))
-            .where(DocumentRow.state == State.CHECKING)
+            .where(DocumentRow.state == State.CHECKING, DocumentRow.quarantined.is_(False))
             .with_for_update(skip_locked=True, key_share=True)
         )
         return self._session.scalar(query)

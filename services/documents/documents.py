@@ -9,6 +9,7 @@ from administration.documents.v1 import deposits_pb2, documents_pb2, events_pb2
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     ColumnElement,
     DateTime,
     ForeignKey,
@@ -65,6 +66,8 @@ class DocumentRow(Base):
     check_failures: Mapped[int] = mapped_column(Integer, default=0)
     # Of the deposit, which its check goes on with.
     traceparent: Mapped[str] = mapped_column(String, default="")
+    # Its bytes are in the quarantine still.
+    quarantined: Mapped[bool] = mapped_column(Boolean, default=False)
 
     @property
     def key(self) -> str:

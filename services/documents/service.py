@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from administration.documents.v1 import documents_pb2, events_pb2
+from administration.documents.v1 import documents_pb2, events_pb2, uploads_pb2
 from prometheus_client import Gauge
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -23,9 +23,11 @@ from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
 from services.documents.log import Log
+from services.documents.quarantine import Isolation, Quarantine
 from services.documents.reconciling import Reconciler, Reconciling, Rounds
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
+from services.documents.uploading import Uploading, UploadSettings
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
 
@@ -54,6 +56,8 @@ class DocumentsService:
     seals: Seals = Sealing()
     checks: Checks = Checking()
     rounds: Rounds = Reconciling()
+    quarantine: Quarantine = Isolation()
+    upload_settings: UploadSettings = Settings(UploadSettings)
     settings: VaultSettings = Settings(VaultSettings)
 
     @grpc
@@ -85,7 +89,8 @@ class DocumentsService:
     @loop(every=1.0, threads=CHECKERS)
     def check_deposits(self) -> bool:
         """Checks a deposit that waits for it, at once when this process took it."""
-        if not Checker(self.db, self.events, self.store, self.checks).step():
+        checker = Checker(self.db, self.events, self.store, self.quarantine, self.checks)
+        if not checker.step():
             self.checks.wait(LOOK_SECONDS)
         return True
 
@@ -95,6 +100,45 @@ class DocumentsService:
         if not self.rounds.due():
             return False
         return Reconciler(self.db, self.events, self.store, self.rounds).step()
+
+    # ---- straight to the object store ----------------------------------------------------------
+
+    @grpc
+    def open_upload(self, request: uploads_pb2.OpenUploadRequest) -> uploads_pb2.OpenUploadResponse:
+        header = request.header
+        announced = Announcement(header.name, header.media_type, header.size_bytes, header.sha256)
+        upload = self._uploading().open(self._caller(), announced)
+        return uploads_pb2.OpenUploadResponse(upload=upload)
+
+    @grpc
+    def get_upload(self, request: uploads_pb2.GetUploadRequest) -> uploads_pb2.GetUploadResponse:
+        upload = self._uploading().get(self._caller(), request.document_id)
+        return uploads_pb2.GetUploadResponse(upload=upload)
+
+    @grpc
+    def complete_upload(
+        self, request: uploads_pb2.CompleteUploadRequest
+    ) -> documents_pb2.CompleteUploadResponse:
+        row = self._uploading().complete(self._caller(), request.document_id)
+        return documents_pb2.CompleteUploadResponse(document=row.to_proto())
+
+    @grpc
+    def abandon_upload(
+        self, request: uploads_pb2.AbandonUploadRequest
+    ) -> uploads_pb2.AbandonUploadResponse:
+        self._uploading().abandon(self._caller(), request.document_id)
+        return uploads_pb2.AbandonUploadResponse()
+
+    @loop(every=5.0)
+    def forget_uploads(self) -> bool:
+        """Forgets uploads that nobody completed in time; true when there may be more."""
+        return self._uploading().forget_expired()
+
+    def _uploading(self) -> Uploading:
+        return Uploading(self.db, self.events, self.quarantine, self.checks, self.upload_settings)
+
+    def _caller(self) -> uuid.UUID:
+        return uuid.UUID(self.call.authenticated.subject)
 
     @grpc
     def list_documents(

@@ -108,6 +108,9 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version }}
 - {name: BACKBONE_STORAGE_ENDPOINT, value: {{ required "storage.endpoint is required: host:port of the S3 server" $.Values.storage.endpoint | quote }}}
 - {name: BACKBONE_STORAGE_SECURE, value: {{ $.Values.storage.secure | quote }}}
 - {name: BACKBONE_STORAGE_BUCKET, value: {{ $.Values.storage.bucket | quote }}}
+{{- with $.Values.storage.publicUrl }}
+- {name: BACKBONE_QUARANTINE_URL, value: {{ . | quote }}}
+{{- end }}
 {{ include "backbone.fromSecret" (list "BACKBONE_STORAGE_ACCESS_KEY" $secret "access-key") }}
 {{ include "backbone.fromSecret" (list "BACKBONE_STORAGE_SECRET_KEY" $secret "secret-key") }}
 {{- end }}
