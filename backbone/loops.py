@@ -15,25 +15,28 @@ MAX_BACKOFF_SECONDS = 30.0
 
 
 class Loop(Entrypoint):  # type: ignore[misc]
-    """Calls the method again at once while it returns true, else after `every` seconds.
+    """Calls the method again at once while it returns true, else after `every` seconds; on so many
+    threads, each by itself.
 
     A step that raises is logged and tried again, with backoff: what it left in the database is
     what it will find.
     """
 
-    def __init__(self, every: float, **kwargs: Any) -> None:
+    def __init__(self, every: float, threads: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.every = every
+        self.every, self.threads = every, threads
         self._stopping = threading.Event()
-        self._quiet = threading.Event()
+        self._quiet = threading.Semaphore(0)
 
     def start(self) -> None:
-        self.container.spawn_managed_thread(self._run, identifier=self.method_name)
+        for _ in range(self.threads):
+            self.container.spawn_managed_thread(self._run, identifier=self.method_name)
 
     def stop(self) -> None:
-        """Returns once the step at hand has ended."""
+        """Returns once the steps at hand have ended."""
         self._stopping.set()
-        self._quiet.wait()
+        for _ in range(self.threads):
+            self._quiet.acquire()
 
     def kill(self) -> None:
         self._stopping.set()
@@ -52,12 +55,12 @@ class Loop(Entrypoint):  # type: ignore[misc]
                 continue
             if not more:
                 self._stopping.wait(self.every)
-        self._quiet.set()
+        self._quiet.release()
 
 
 Method = TypeVar("Method", bound=Callable[..., bool])
 
 
-def loop(*, every: float) -> Callable[[Method], Method]:
+def loop(*, every: float, threads: int = 1) -> Callable[[Method], Method]:
     """Decorates a method that does one step of background work, at most every `every` seconds."""
-    return Loop.decorator(every=every)  # type: ignore[no-any-return]
+    return Loop.decorator(every=every, threads=threads)  # type: ignore[no-any-return]

@@ -16,6 +16,7 @@ from drills import (
     poison,
     rebalance,
     relay_race,
+    vault_crash,
 )
 from drills.verdict import Verdict
 
@@ -29,6 +30,7 @@ DRILLS: dict[str, Callable[[Stack, int, float], Verdict]] = {
     "rebalance": rebalance.run,
     "kill-broker": kill_broker.run,
     "freeze-broker": freeze_broker.run,
+    "vault-crash": vault_crash.run,
 }
 
 

@@ -62,7 +62,8 @@ class Deposits:
     def run(self) -> None:
         while not self.stop.wait(PAUSE):
             with self._lock:
-                data = self._random.randbytes(self._random.randint(16, 64 * 1024))
+                # Bytes at random can begin as a program does, which is refused.
+                data = b"exercice" + self._random.randbytes(self._random.randint(16, 64 * 1024))
                 digest = hashlib.sha256(data).hexdigest()
                 self.sent.add(digest)
             try:
@@ -115,7 +116,7 @@ def _judge(
     verdict.lost = [item for item in deposits.acknowledged if item not in there]
     verdict.phantom = [item for item, digest in there.items() if digest not in deposits.sent]
     for item, digest in there.items():
-        content = _get(gateway, citizen, f"/v1/documents/{item}/content")
+        content = get(gateway, citizen, f"/v1/documents/{item}/content")
         if hashlib.sha256(content.content).hexdigest() != digest:
             verdict.corrupt.append(item)
 
@@ -140,28 +141,28 @@ def _documents(gateway: Gateway, citizen: Citizen) -> dict[str, str]:
     """Every document of the citizen: id → SHA-256 that the vault states."""
     return {
         item["documentId"]: item["sha256"]
-        for item in _all(gateway, citizen, "/v1/documents", "documents")
+        for item in everything(gateway, citizen, "/v1/documents", "documents")
     }
 
 
 def _told(gateway: Gateway, citizen: Citizen) -> Counter[str]:
     """How many inbox entries tell of the deposit of each document."""
-    entries = _all(gateway, citizen, "/v1/inbox", "entries")
+    entries = everything(gateway, citizen, "/v1/inbox", "entries")
     return Counter(item["entityId"] for item in entries if item["kind"] == "DocumentDeposited")
 
 
-def _all(gateway: Gateway, citizen: Citizen, path: str, name: str) -> list[dict[str, str]]:
+def everything(gateway: Gateway, citizen: Citizen, path: str, name: str) -> list[dict[str, str]]:
     items: list[dict[str, str]] = []
     page = ""
     while True:
-        body = _get(gateway, citizen, f"{path}?pageSize={PAGE}&pageToken={page}").json()
+        body = get(gateway, citizen, f"{path}?pageSize={PAGE}&pageToken={page}").json()
         items += body.get(name, [])
         page = body.get("nextPageToken", "")
         if not page:
             return items
 
 
-def _get(gateway: Gateway, citizen: Citizen, path: str) -> requests.Response:
+def get(gateway: Gateway, citizen: Citizen, path: str) -> requests.Response:
     """An answer, once the gateway has found the services again that have just started."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:

@@ -50,6 +50,30 @@ class Gateway:
             timeout=TIMEOUT,
         )
 
+    def upload(self, token: str, name: str, media_type: str, data: bytes) -> requests.Response:
+        """``/v1/uploads``: opened, each part sent to the store, completed; the last answer, or the
+        first that is no success.
+        """
+        header = {
+            "name": name,
+            "mediaType": media_type,
+            "sizeBytes": str(len(data)),
+            "sha256": hashlib.sha256(data).hexdigest(),
+        }
+        opened = self.post("/v1/uploads", token, {"header": header})
+        if opened.status_code != 200:
+            return opened
+        upload = opened.json()["upload"]
+        for part in upload["parts"]:
+            start, size = int(part.get("offset", 0)), int(part["sizeBytes"])
+            fields = {field["name"]: field["value"] for field in part["fields"]}
+            sent = requests.post(
+                part["url"], data=fields, files={"file": data[start : start + size]}, timeout=60
+            )
+            if sent.status_code != 204:
+                return sent
+        return self.post(f"/v1/uploads/{upload['documentId']}/complete", token, {})
+
 
 class Inbox:
     """The live inbox (Server-Sent Events), read on a thread. Use as a context manager."""

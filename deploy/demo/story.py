@@ -16,6 +16,7 @@ from deploy.demo.gateway import Gateway, Inbox
 from deploy.demo.narrator import Narrator, StepError, abridged, expect
 from deploy.demo.partner import Listener, may_read
 from deploy.demo.realm import Realm, claims, unsigned
+from deploy.local.clamav import EICAR
 from deploy.local.services import BACKBONE
 
 PDF = Path(__file__).with_name("attestation.pdf")
@@ -45,6 +46,8 @@ class Story:
         if self._narrator.failed:
             # What follows is about the document.
             return
+        with step("A file with a virus is deposited: POST /v1/documents"):
+            self._deposit_malware()
         with step("The e-mail, read back from the mailbox"):
             self._mail()
         with step(f"The document is shared; the partner reads it on {PUBLIC_TOPIC}"):
@@ -87,9 +90,27 @@ class Story:
                 self._document["sha256"] == hashlib.sha256(data).hexdigest(),
                 "the vault computed another SHA-256",
             )
+            self._tell("state", self._document["state"])
             entry = inbox.entry("DocumentDeposited", self._document["documentId"], 10)
             self._tell("live inbox", f"« {entry['subject']} »")
             self._tell("", f"{(time.perf_counter() - sent) * 1000:.0f} ms after the deposit began")
+        path = f"/v1/documents/{self._document['documentId']}"
+        self._tell("checked", self._ok(self._gateway.get(path, self._token))["document"]["state"])
+
+    def _deposit_malware(self) -> None:
+        with Inbox(self._stack["gateway"], self._token) as inbox:
+            answer = self._gateway.deposit(self._token, "facture.txt", "text/plain", EICAR)
+            document_id = self._ok(answer, 201)["document"]["documentId"]
+            entry = inbox.entry("DocumentRefused", document_id, 10)
+        self._tell("live inbox", f"« {entry['subject']} »")
+        self._tell("", entry["body"].splitlines()[0])
+        document = self._ok(self._gateway.get(f"/v1/documents/{document_id}", self._token))
+        self._tell(
+            "checked", f"{document['document']['state']}, {document['document']['refusalReason']}"
+        )
+        answer = self._gateway.get(f"/v1/documents/{document_id}/content", self._token)
+        expect(answer.status_code == 409, f"its content: status {answer.status_code}")
+        self._tell("its content", f"409 {answer.json()['reason']}")
 
     def _mail(self) -> None:
         person = self._stack["accounts"]["citizen"]

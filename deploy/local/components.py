@@ -3,7 +3,7 @@
 import sys
 from functools import partial
 
-from deploy.local import authority, kafka, keycloak, minio, postgres, services
+from deploy.local import authority, clamav, kafka, keycloak, minio, postgres, services
 from deploy.local.component import Component
 from deploy.local.paths import MAILBOX
 from deploy.local.probes import http_ok, smtp_ok
@@ -68,6 +68,15 @@ def components(site: Site) -> list[Component]:
             ports=("authority",),
         ),
         Component(
+            name="clamav",
+            program=clamav.program(),
+            prepare=partial(clamav.prepare, site),
+            command=clamav.command(),
+            environment=clamav.environment(),
+            healthy=partial(clamav.healthy, site),
+            ports=("clamd",),
+        ),
+        Component(
             name="minio",
             program=MINIO,
             prepare=minio.prepare,
@@ -116,7 +125,7 @@ def components(site: Site) -> list[Component]:
         *(
             Component(
                 name=name,
-                after=("migrations", "topics", "minio", "mailbox", "authority"),
+                after=("migrations", "topics", "minio", "mailbox", "authority", "clamav"),
                 command=services.command(name),
                 environment=services.environment(site, name),
                 healthy=http_ok(site.url(f"{name}_ops", "/readyz")),

@@ -17,22 +17,24 @@ from deploy.local.site import Site
 ROOT_USER = "operator"
 USER = "documents"
 BUCKET = "documents"
+QUARANTINE = "documents-quarantine"
 FOLDER = DATA / "minio"
 
-# Everything on its own bucket but what would undo the vault: lifting a governance lock, dropping
-# the bucket.
+_RESOURCES = [f"arn:aws:s3:::{name}{rest}" for name in (BUCKET, QUARANTINE) for rest in ("", "/*")]
+# Everything on its own buckets but what would undo the vault: lifting a governance lock, dropping
+# a bucket.
 POLICY = {
     "Version": "2012-10-17",
     "Statement": [
         {
             "Effect": "Allow",
             "Action": ["s3:*"],
-            "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"],
+            "Resource": _RESOURCES,
         },
         {
             "Effect": "Deny",
             "Action": ["s3:BypassGovernanceRetention", "s3:DeleteBucket", "s3:ForceDeleteBucket"],
-            "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"],
+            "Resource": _RESOURCES,
         },
     ],
 }

@@ -9,6 +9,8 @@ import subprocess
 import threading
 from pathlib import Path
 
+from deploy.local import clamav
+from deploy.local.clamav import CLAMAV
 from deploy.local.errors import StackError
 from deploy.local.install import Program, run_logged
 
@@ -39,6 +41,8 @@ def check_prerequisites() -> None:
         missing.append(("Go 1.21 or newer", "apt-get install golang-go  (brew install go)"))
     if not shutil.which("openssl"):
         missing.append(("OpenSSL (time stamps)", "apt-get install openssl  (brew install openssl)"))
+    if clamav.program() and not (CLAMAV.installed or shutil.which("apt-get")):
+        missing.append(("ClamAV's clamd", "(brew install clamav)"))
     if os.geteuid() == 0 and not shutil.which("setpriv"):
         missing.append(
             ("setpriv (PostgreSQL refuses to run as root)", "apt-get install util-linux")

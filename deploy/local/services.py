@@ -56,6 +56,7 @@ def environment(site: Site, name: str) -> dict[str, str]:
             "BACKBONE_RECEIPTS_KEY": site.secrets["receipts_key"],
             "BACKBONE_RECEIPTS_TSA_URL": site.url("authority"),
             "BACKBONE_RECEIPTS_TSA_CAFILE": str(authority.ROOT_CERTIFICATE),
+            "BACKBONE_ANTIVIRUS_ADDRESS": site.address("clamd"),
         }
     if name == "notifications":
         own |= {"BACKBONE_SMTP_HOST": HOST, "BACKBONE_SMTP_PORT": str(site.ports["smtp"])}

@@ -26,6 +26,7 @@ PORTS: Mapping[str, int] = {
     "smtp": 11025,
     "collector": 14318,
     "authority": 13161,
+    "clamd": 13310,
     "gateway": 8000,
     "identity": 15051,
     "documents": 15052,

@@ -56,6 +56,7 @@ def describe(site: Site, processes: dict[str, int]) -> Stack:
         "smtp": site.address("smtp"),
         "mailbox": str(MAILBOX),
         "collector": site.url("collector"),
+        "antivirus": site.address("clamd"),
         "authority": {"url": site.url("authority"), "root": str(authority.ROOT_CERTIFICATE)},
         "logs": str(LOG),
         "services": {name: _service(site, name) for name in names},

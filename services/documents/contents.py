@@ -71,6 +71,8 @@ class Contents:
         _wrap(row, self._keys.newest(row.owner_id), secret)
 
     def _unwrapped(self, row: DocumentRow) -> bytes:
+        if row.owner_key_id is None or row.sealed_key is None:
+            raise Damaged("The content of this document is not in the vault.")
         owner_key = self._keys.named(row.owner_id, row.owner_key_id)
         try:
             return wrapping.unwrap(owner_key.key, row.sealed_key, _context(row, owner_key.key_id))

@@ -1,15 +1,19 @@
 """Documents and shares, as the vault stores them, within one transaction."""
 
 import uuid
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
 
-from administration.documents.v1 import documents_pb2
+from administration.documents.v1 import deposits_pb2, documents_pb2, events_pb2
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
+    Boolean,
     ColumnElement,
     DateTime,
     ForeignKey,
+    Integer,
     LargeBinary,
     String,
     delete,
@@ -23,8 +27,20 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone import paging
 from backbone.database import Base
-from backbone.errors import NotFound
+from backbone.errors import Conflict, NotFound
 from backbone.tokens import Caller
+from services.documents.checks.verdict import Reason, Remark
+
+# Between two tries of a check: doubled each time, up to the longest.
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
+
+
+class State(StrEnum):
+    """The words of `DocumentState`; a document that is PENDING has no row here yet."""
+
+    CHECKING = "CHECKING"
+    AVAILABLE = "AVAILABLE"
+    REFUSED = "REFUSED"
 
 
 class DocumentRow(Base):
@@ -36,9 +52,10 @@ class DocumentRow(Base):
     media_type: Mapped[str] = mapped_column(String(127))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
-    # The content's own key, wrapped, and which of its owner's keys wrapped it (`contents.py`).
-    owner_key_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))
-    sealed_key: Mapped[bytes] = mapped_column(LargeBinary)
+    # The content's own key, wrapped, and which of its owner's keys wrapped it (`contents.py`); None
+    # while its bytes are not in the vault yet.
+    owner_key_id: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))
+    sealed_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     create_time: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now()
     )
@@ -47,6 +64,17 @@ class DocumentRow(Base):
     # Its place in the log of deposits, and what keeps it secret there; None until `log.py` sets it.
     leaf_index: Mapped[int | None] = mapped_column(BigInteger)
     leaf_salt: Mapped[bytes | None] = mapped_column(LargeBinary)
+    state: Mapped[str] = mapped_column(String, default=State.CHECKING)
+    refusal: Mapped[str] = mapped_column(String, default="")
+    remarks: Mapped[list[str]] = mapped_column(ARRAY(String), default=list)
+    # When it is to be checked, how often it was tried, and how often that was no outage.
+    check_time: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    check_tries: Mapped[int] = mapped_column(Integer, default=0)
+    check_failures: Mapped[int] = mapped_column(Integer, default=0)
+    # Of the deposit, which its check goes on with.
+    traceparent: Mapped[str] = mapped_column(String, default="")
+    # Its bytes are in the quarantine still.
+    quarantined: Mapped[bool] = mapped_column(Boolean, default=False)
 
     @property
     def key(self) -> str:
@@ -61,11 +89,74 @@ class DocumentRow(Base):
             media_type=self.media_type,
             size_bytes=self.size_bytes,
             sha256=self.sha256,
+            state=deposits_pb2.DocumentState.Value(f"DOCUMENT_STATE_{self.state}"),
+            refusal_reason=_reason(self.refusal or "UNSPECIFIED"),
+            remarks=_remarks(self.remarks),
         )
         message.create_time.FromDatetime(self.create_time)
         if self.expire_time is not None:
             message.expire_time.FromDatetime(self.expire_time)
         return message
+
+    def require_available(self) -> None:
+        """Raises:
+        Conflict: it is being checked, or was refused: which, and why.
+        """
+        if self.state == State.CHECKING:
+            raise Conflict(
+                "The document is being checked: it can be read once it is AVAILABLE.",
+                reason="DOCUMENT_CHECKING",
+                metadata={"retry_after": "1"},
+            )
+        self.require_not_refused()
+
+    def require_not_refused(self) -> None:
+        """Raises:
+        Conflict: it was refused, and why.
+        """
+        if self.state == State.REFUSED:
+            raise Conflict(
+                f"The document was refused ({self.refusal}): nobody can read it.",
+                reason="DOCUMENT_REFUSED",
+            )
+
+    def accept(self, remarks: Iterable[Remark]) -> events_pb2.DocumentDeposited:
+        """Makes it available; the event that tells."""
+        self.state, self.remarks = State.AVAILABLE, sorted(remarks)
+        event = events_pb2.DocumentDeposited(
+            document_id=str(self.document_id),
+            owner_id=str(self.owner_id),
+            media_type=self.media_type,
+            size_bytes=self.size_bytes,
+        )
+        event.create_time.FromDatetime(self.create_time)
+        return event
+
+    def refuse(self, reason: Reason) -> events_pb2.DocumentRefused:
+        """Refuses it for good; the event that tells."""
+        self.state, self.refusal = State.REFUSED, reason
+        return events_pb2.DocumentRefused(
+            document_id=str(self.document_id),
+            owner_id=str(self.owner_id),
+            refusal_reason=_reason(reason),
+        )
+
+    def received(self) -> events_pb2.DocumentReceived:
+        """The event that tells that it is there, and being checked."""
+        event = events_pb2.DocumentReceived(
+            document_id=str(self.document_id),
+            owner_id=str(self.owner_id),
+            media_type=self.media_type,
+            size_bytes=self.size_bytes,
+        )
+        event.create_time.FromDatetime(self.create_time)
+        return event
+
+    def check_later(self) -> None:
+        """It could not be checked: tried again, more and more patiently."""
+        pause = min(FIRST_PAUSE * 2 ** min(self.check_tries, 10), LONGEST_PAUSE)
+        self.check_tries += 1
+        self.check_time = func.now() + pause
 
 
 class ShareRow(Base):
@@ -179,6 +270,14 @@ class Documents:
 
 def _lasting() -> ColumnElement[bool]:
     return or_(DocumentRow.expire_time.is_(None), DocumentRow.expire_time > func.now())
+
+
+def _reason(word: str) -> deposits_pb2.RefusalReason.ValueType:
+    return deposits_pb2.RefusalReason.Value(f"REFUSAL_REASON_{word}")
+
+
+def _remarks(words: Iterable[str]) -> list[deposits_pb2.Remark.ValueType]:
+    return [deposits_pb2.Remark.Value(f"REMARK_{word}") for word in words]
 
 
 def _uuid(subject: str) -> uuid.UUID:

@@ -23,9 +23,10 @@ from backbone.errors import DomainError
 from backbone.events import Publisher
 from services.documents.archive import File, zipped
 from services.documents.contents import Contents
-from services.documents.documents import DocumentRow, Documents
+from services.documents.documents import DocumentRow, Documents, State
 from services.documents.domain.deposit import Announcement, Intake
-from services.documents.exports import ExportRow, Exports, State, failed
+from services.documents.exports import ExportRow, Exports, failed
+from services.documents.exports import State as ExportState
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Gathering:
             owner_id=export.account_id,
             name=f"mes-donnees-{datetime.now(UTC):%Y-%m-%d}.zip",
             media_type=MEDIA_TYPE,
+            state=State.AVAILABLE,
         )
         told = _Progress(self._db, export)
         chunks = zipped(self._files(str(export.account_id), told))
@@ -113,7 +115,11 @@ class Gathering:
                 raise Superseded
             document.expire_time = held.expire_time = datetime.now(UTC) + KEPT
             Documents(session).add(document)
-            held.state, held.document_id, held.parts = State.READY, document.document_id, told.parts
+            held.state, held.document_id, held.parts = (
+                ExportState.READY,
+                document.document_id,
+                told.parts,
+            )
             event = events_pb2.ExportReady(
                 export_id=str(held.export_id),
                 account_id=str(held.account_id),
@@ -133,7 +139,8 @@ class Gathering:
         rows = list(self._documents(account_id))
         described = (MessageToJson(row.to_proto(), indent=None) for row in rows)
         yield File(f"{OWN}/documents.jsonl", _lines(described))
-        for row in told.counting(OWN, rows):
+        readable = (row for row in rows if row.state == State.AVAILABLE)
+        for row in told.counting(OWN, readable):
             content = self._contents.get(row, 0, row.size_bytes)
             yield File(f"{OWN}/{row.document_id}/{row.name}", content, compress=False)
         told.complete(OWN)

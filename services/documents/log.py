@@ -1,9 +1,9 @@
 """The log of deposits: an append-only Merkle tree beside the documents, within one transaction.
 
-A deposit writes nothing here: its row is without a place until `integrate` gives it one. So none
-can be missing, however late its transaction commits and whatever is killed meanwhile, and no
-deposit waits for the log. One process integrates at a time; a batch becomes visible whole, with
-its checkpoint.
+A deposit writes nothing here: its row, once it is available, is without a place until `integrate`
+gives it one. So none can be missing, however late its transaction commits and whatever is killed
+meanwhile, and no deposit waits for the log. One process integrates at a time; a batch becomes
+visible whole, with its checkpoint.
 """
 
 import secrets
@@ -18,6 +18,7 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     String,
+    and_,
     func,
     select,
     text,
@@ -31,7 +32,7 @@ from backbone.errors import InvalidInput, NotFound
 from backbone.receipts import merkle
 from backbone.receipts.leaf import SALT_BYTES, Entry
 from backbone.receipts.notes import Signer
-from services.documents.documents import DocumentRow
+from services.documents.documents import DocumentRow, State
 
 BATCH = 1000
 # Documents have one version each so far.
@@ -51,6 +52,10 @@ _PLACE = text(
     " AS place (document_id, leaf_index, leaf_salt)"
     " WHERE documents.document_id = place.document_id"
 )
+
+
+# What may yet be refused, or was, is no deposit that a receipt could prove.
+_WAITING = and_(DocumentRow.leaf_index.is_(None), DocumentRow.state == State.AVAILABLE)
 
 
 class NodeRow(Base):
@@ -115,7 +120,7 @@ class Log:
             return 0
         query = (
             select(DocumentRow)
-            .where(DocumentRow.leaf_index.is_(None))
+            .where(_WAITING)
             .order_by(DocumentRow.create_time, DocumentRow.document_id)
             .limit(BATCH)
         )
@@ -169,8 +174,7 @@ class Log:
 
     def oldest_waiting(self) -> datetime | None:
         """When the oldest deposit without a place was made."""
-        query = select(func.min(DocumentRow.create_time)).where(DocumentRow.leaf_index.is_(None))
-        return self._session.scalar(query)
+        return self._session.scalar(select(func.min(DocumentRow.create_time)).where(_WAITING))
 
     def checkpoint(self) -> documents_pb2.GetCheckpointResponse:
         """Raises:

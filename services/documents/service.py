@@ -1,40 +1,42 @@
 """Documents: the vault."""
 
-import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from administration.documents.v1 import documents_pb2, events_pb2
-from administration.identity.v1.events_pb2 import KeyDestroyed, KeyRenewed
+from administration.documents.v1 import documents_pb2, events_pb2, uploads_pb2
 from prometheus_client import Gauge
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backbone import telemetry
 from backbone.database import Database, Transactions, after_commit
 from backbone.dependencies import Settings
-from backbone.errors import Conflict, InvalidInput, Unavailable
-from backbone.events import Events, Publisher, Received, subscribe
+from backbone.errors import Conflict, InvalidInput
+from backbone.events import Events, Publisher
 from backbone.live import Live, Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
 from backbone.settings import PREFIX
+from services.documents.checking import LOOK_SECONDS, Checker, Checking, Checks
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
+from services.documents.key_methods import KeyMethods
 from services.documents.keys import Keyring, OwnerKeys
-from services.documents.log import BATCH, Log
-from services.documents.renewal import KeyChanges
+from services.documents.quarantine import Isolation, Quarantine
+from services.documents.receipt_methods import ReceiptMethods
+from services.documents.reconciling import Reconciler, Reconciling, Rounds
 from services.documents.rights_methods import RightsMethods
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
+from services.documents.uploading import Uploading, UploadSettings
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
 
-# How long a receipt is waited for, and how often it is asked for what no bell rings.
-RECEIPT_SECONDS, RECEIPT_PAUSE = 3.0, 0.1
+# Checks at the same time, of one process: a large document does not hold up the small ones.
+CHECKERS = 2
 WATCHERS = Gauge("receipt_watchers", "Callers who wait for a receipt.")
-OLDEST = Gauge("log_oldest_seconds", "Age of the oldest deposit that has no place in the log.")
 
 
 class VaultSettings(BaseSettings):
@@ -43,7 +45,7 @@ class VaultSettings(BaseSettings):
     max_bytes: int = 100 * 1024 * 1024
 
 
-class DocumentsService(RightsMethods):
+class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
     name = "documents"
 
     db: Transactions = Database()
@@ -55,6 +57,10 @@ class DocumentsService(RightsMethods):
     seals: Seals = Sealing()
     identity: Stub = GrpcClient("identity")
     notifications: Stub = GrpcClient("notifications")
+    checks: Checks = Checking()
+    rounds: Rounds = Reconciling()
+    quarantine: Quarantine = Isolation()
+    upload_settings: UploadSettings = Settings(UploadSettings)
     settings: VaultSettings = Settings(VaultSettings)
 
     @grpc
@@ -77,16 +83,67 @@ class DocumentsService(RightsMethods):
         return documents_pb2.DepositDocumentResponse(document=row.to_proto())
 
     def _record(self, row: DocumentRow) -> None:
+        row.traceparent = telemetry.traceparent()
         with self.db.transaction() as session:
             Documents(session).add(row)
-            event = events_pb2.DocumentDeposited(
-                document_id=str(row.document_id),
-                owner_id=str(row.owner_id),
-                media_type=row.media_type,
-                size_bytes=row.size_bytes,
-            )
-            event.create_time.FromDatetime(row.create_time)
-            self.events.publish(event)
+            self.events.publish(row.received())
+            after_commit(self.checks.ring)
+
+    @loop(every=1.0, threads=CHECKERS)
+    def check_deposits(self) -> bool:
+        """Checks a deposit that waits for it, at once when this process took it."""
+        checker = Checker(
+            self.db, self.events, self.store, self._contents(), self.quarantine, self.checks
+        )
+        if not checker.step():
+            self.checks.wait(LOOK_SECONDS)
+        return True
+
+    @loop(every=1.0)
+    def reconcile(self) -> bool:
+        """Sets right what a crash left; true while a round goes on."""
+        if not self.rounds.due():
+            return False
+        return Reconciler(self.db, self.events, self.store, self.rounds).step()
+
+    # ---- straight to the object store ----------------------------------------------------------
+
+    @grpc
+    def open_upload(self, request: uploads_pb2.OpenUploadRequest) -> uploads_pb2.OpenUploadResponse:
+        header = request.header
+        announced = Announcement(header.name, header.media_type, header.size_bytes, header.sha256)
+        upload = self._uploading().open(self._caller(), announced)
+        return uploads_pb2.OpenUploadResponse(upload=upload)
+
+    @grpc
+    def get_upload(self, request: uploads_pb2.GetUploadRequest) -> uploads_pb2.GetUploadResponse:
+        upload = self._uploading().get(self._caller(), request.document_id)
+        return uploads_pb2.GetUploadResponse(upload=upload)
+
+    @grpc
+    def complete_upload(
+        self, request: uploads_pb2.CompleteUploadRequest
+    ) -> documents_pb2.CompleteUploadResponse:
+        row = self._uploading().complete(self._caller(), request.document_id)
+        return documents_pb2.CompleteUploadResponse(document=row.to_proto())
+
+    @grpc
+    def abandon_upload(
+        self, request: uploads_pb2.AbandonUploadRequest
+    ) -> uploads_pb2.AbandonUploadResponse:
+        self._uploading().abandon(self._caller(), request.document_id)
+        return uploads_pb2.AbandonUploadResponse()
+
+    @loop(every=5.0)
+    def forget_uploads(self) -> bool:
+        """Forgets uploads that nobody completed in time; true when there may be more."""
+        return self._uploading().forget_expired()
+
+    def _uploading(self) -> Uploading:
+        return Uploading(self.db, self.events, self.quarantine, self.checks, self.upload_settings)
+
+    def _caller(self) -> uuid.UUID:
+        return uuid.UUID(self.call.authenticated.subject)
 
     @grpc
     def list_documents(
@@ -113,6 +170,7 @@ class DocumentsService(RightsMethods):
     ) -> Iterator[documents_pb2.ReadContentResponse]:
         with self.db.transaction() as session:
             row = Documents(session).readable(request.document_id, self.call.authenticated)
+        row.require_available()
         offset, length = ranges.resolve(request.offset, request.length, row.size_bytes)
         # Before the header: what cannot be opened is refused, not begun.
         chunks = self._contents().get(row, offset, length)
@@ -133,6 +191,7 @@ class DocumentsService(RightsMethods):
         with self.db.transaction() as session:
             documents = Documents(session)
             row = documents.owned(request.document_id, self.call.authenticated)
+            row.require_available()
             share = documents.share(row, request.administration, request.purpose, expire_time)
             event = events_pb2.DocumentShared(
                 document_id=str(row.document_id),
@@ -146,99 +205,6 @@ class DocumentsService(RightsMethods):
 
     def _contents(self) -> Contents:
         return Contents(self.store, self.keys)
-
-    # ---- keys -----------------------------------------------------------------------------------
-
-    @subscribe(KeyRenewed)
-    def on_key_renewed(self, event: Received[KeyRenewed]) -> None:
-        with self.db.transaction() as session:
-            KeyChanges(session).renewed(event.data.owner_id, event.data.key_id)
-
-    @subscribe(KeyDestroyed)
-    def on_key_destroyed(self, event: Received[KeyDestroyed]) -> None:
-        with self.db.transaction() as session:
-            KeyChanges(session).destroyed(event.data.owner_id)
-
-    @loop(every=0.5)
-    def forget_keys(self) -> bool:
-        """Drops the keys that were changed, whichever process heard of it, or kept too long."""
-        with self.db.transaction() as session:
-            self.keys.forget(KeyChanges(session).outdated(self.keys))
-        return False
-
-    @loop(every=2.0)
-    def rewrap_contents(self) -> bool:
-        """Has contents' keys wrapped by their owner's newest; true when more may wait."""
-        with self.db.transaction() as session:
-            return KeyChanges(session).rewrap(self._contents())
-
-    # ---- receipts -------------------------------------------------------------------------------
-
-    @loop(every=0.1)
-    def integrate_deposits(self) -> bool:
-        """Gives deposits their places in the log; true when more may wait."""
-        with self.db.transaction() as session:
-            log = Log(session)
-            count = log.integrate(self.seals.signer)
-            if count:
-                size = log.size()
-                after_commit(lambda: self.live.ring({Log.NAME: size}))
-            oldest = log.oldest_waiting()
-        OLDEST.set(max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0)
-        # What came meanwhile can wait for the next turn: a batch costs much the same however small.
-        return count == BATCH
-
-    @loop(every=0.5)
-    def stamp_checkpoint(self) -> bool:
-        """Has the latest checkpoint stamped, and so every deposit before it."""
-        if self.seals.authority is None:
-            return False
-        with self.db.transaction() as session:
-            checkpoint = Log(session).unstamped()
-        if checkpoint is not None:
-            reply = self.seals.authority.stamp(checkpoint.note)
-            with self.db.transaction() as session:
-                Log(session).stamp(checkpoint.tree_size, reply)
-        return False
-
-    @grpc
-    def get_receipt(
-        self, request: documents_pb2.GetReceiptRequest
-    ) -> documents_pb2.GetReceiptResponse:
-        end = time.monotonic() + RECEIPT_SECONDS
-        size, receipt = self._receipt(request.document_id)
-        with self.live.watching(Log.NAME, self.call.authenticated.subject) as bell:
-            while not self._complete(receipt) and self.call.active() and time.monotonic() < end:
-                bell.wait(size, timeout=RECEIPT_PAUSE)
-                size, receipt = self._receipt(request.document_id)
-        if receipt is None:
-            detail = "The deposit has no place in the log yet; ask again."
-            raise Unavailable(detail, reason="RECEIPT_PENDING")
-        return documents_pb2.GetReceiptResponse(receipt=receipt)
-
-    def _receipt(self, document_id: str) -> tuple[int, documents_pb2.Receipt | None]:
-        """The size of the log, and the receipt that it gives."""
-        with self.db.transaction() as session:
-            log = Log(session)
-            row = Documents(session).readable(document_id, self.call.authenticated)
-            return log.size(), log.receipt(row)
-
-    def _complete(self, receipt: documents_pb2.Receipt | None) -> bool:
-        return receipt is not None and bool(receipt.time_stamp or not self.seals.authority)
-
-    @grpc
-    def get_checkpoint(
-        self, request: documents_pb2.GetCheckpointRequest
-    ) -> documents_pb2.GetCheckpointResponse:
-        with self.db.transaction() as session:
-            return Log(session).checkpoint()
-
-    @grpc
-    def get_consistency_proof(
-        self, request: documents_pb2.GetConsistencyProofRequest
-    ) -> documents_pb2.GetConsistencyProofResponse:
-        with self.db.transaction() as session:
-            return Log(session).consistency(request.first_size, request.second_size)
 
 
 def _announcement(first: documents_pb2.DepositDocumentRequest | None) -> Announcement:

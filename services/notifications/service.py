@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from datetime import UTC
 
 import grpc as grpclib
-from administration.documents.v1.events_pb2 import DocumentDeposited, DocumentShared, ExportReady
+from administration.documents.v1.deposits_pb2 import RefusalReason
+from administration.documents.v1.events_pb2 import (
+    DocumentDeposited,
+    DocumentRefused,
+    DocumentShared,
+    ExportReady,
+)
 from administration.identity.v1 import identity_pb2
 from administration.identity.v1.events_pb2 import (
     ErasureCancelled,
@@ -74,6 +80,12 @@ class NotificationsService:
                 "delivery": Deliveries(session).forget(fact.account_id),
             }
             self.events.publish(personal_data.erased(self.name, fact, counts))
+
+    @subscribe(DocumentRefused)
+    def on_document_refused(self, event: Received[DocumentRefused]) -> None:
+        fact = event.data
+        reason = RefusalReason.Name(fact.refusal_reason).removeprefix("REFUSAL_REASON_")
+        self._tell(rules.document_refused(fact.document_id, fact.owner_id, reason))
 
     @subscribe(DocumentShared)
     def on_document_shared(self, event: Received[DocumentShared]) -> None:

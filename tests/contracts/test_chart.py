@@ -94,6 +94,7 @@ def test_the_gateway_calls_every_service_and_holds_no_secret(rendered: str) -> N
         "kafka.existingSecret",
         "storage.endpoint",
         "storage.existingSecret",
+        "antivirus.address",
         "smtp.host",
         "smtp.sender",
         "ingress.tls.secretName",

@@ -16,6 +16,7 @@ SHORT = {
     "rebalance": 0.08,
     "kill-broker": 0.2,
     "freeze-broker": 0.133,
+    "vault-crash": 0.06,
 }
 
 

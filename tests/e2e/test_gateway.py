@@ -49,7 +49,19 @@ def deposit(gateway: httpx.Client, token: str, data: bytes) -> str:
     headers = bearer(token) | NAMED | digest(data)
     answer = gateway.post("/v1/documents", content=data, headers=headers)
     assert answer.status_code == 201, answer.text
-    return str(answer.json()["document"]["documentId"])
+    document_id = str(answer.json()["document"]["documentId"])
+    available(gateway, token, document_id)
+    return document_id
+
+
+def available(gateway: httpx.Client, token: str, document_id: str) -> None:
+    """Waits until a document can be read."""
+
+    def found() -> bool:
+        answer = gateway.get(f"/v1/documents/{document_id}", headers=bearer(token))
+        return bool(answer.json()["document"]["state"] == "DOCUMENT_STATE_AVAILABLE")
+
+    eventually(found)
 
 
 def share(gateway: httpx.Client, token: str, document_id: str) -> None:
@@ -130,6 +142,7 @@ def test_a_document_goes_from_the_citizen_to_the_administration_and_everybody_is
         assert answer.headers["location"] == f"/v1/documents/{document_id}"
         assert document["name"] == "acte de naissance.pdf"
         assert document["sha256"] == hashlib.sha256(data).hexdigest()
+        available(gateway, token, document_id)
         share(gateway, token, document_id)
         (record,) = topic.until(lambda r: r.key == document_id.encode())
     assert json.loads(record.value)["administration"] == "caf-martinique"

@@ -67,6 +67,7 @@ def test_a_deposit_that_announces_nothing_is_measured(documents: Client, token: 
     answer = documents.deposit_document(vault.requests(vault.chunks(data)), token=token)
     assert answer.document.size_bytes == len(data)
     assert answer.document.sha256 == vault.sha256(data)
+    vault.checked(documents, token, answer.document.document_id)
     assert vault.read(documents, token, answer.document.document_id)[1] == data
 
 
@@ -75,7 +76,7 @@ def test_a_deposit_is_published_once_without_its_name(
 ) -> None:
     with tap(internal_options(stack), TOPIC) as topic:
         document = vault.deposit(documents, token, vault.unique_bytes(), name="Divorce.pdf")
-        (record,) = topic.until(lambda r: r.key == document.document_id.encode())
+        _, record = topic.until(lambda r: r.key == document.document_id.encode(), count=2)
     assert header(record, "ce_type") == "administration.documents.v1.DocumentDeposited"
     assert header(record, "ce_subject") == document.document_id
     assert json.loads(record.value) == {

@@ -19,6 +19,16 @@ class Objects:
             secure=False,
         )
 
+    def remove(self, key: str) -> None:
+        """Loses an object, with every version of it."""
+        found = self._client.list_objects(
+            bucket_name=self._bucket, prefix=key, include_version=True
+        )
+        for item in found:
+            self._client.remove_object(
+                bucket_name=self._bucket, object_name=key, version_id=item.version_id
+            )
+
     def keys(self) -> set[str]:
         """Every object, hidden versions included."""
         found = self._client.list_objects(

@@ -4,17 +4,19 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 
-from administration.documents.v1 import documents_pb2
+from administration.documents.v1 import deposits_pb2, documents_pb2
 from administration.documents.v1.documents_pb2 import DepositDocumentRequest, Document
 
+from tests.support.polling import eventually
 from tests.support.rpc import Client
 
 CHUNK_BYTES = 64 * 1024
 
 
 def unique_bytes(size: int = 1000) -> bytes:
-    """A document that no other test has."""
-    return secrets.token_bytes(size)
+    """A document that no other test has; it begins as a PDF does."""
+    head = b"%PDF-1.7\n"[:size]
+    return head + secrets.token_bytes(size - len(head))
 
 
 def sha256(data: bytes) -> str:
@@ -47,7 +49,25 @@ def requests(
 
 
 def deposit(documents: Client, token: str, data: bytes, **header: str) -> Document:
-    """Deposits `data`, announced in full; the document."""
+    """Deposits `data`, announced in full; the document, once it is available."""
+    document = checked(documents, token, sent(documents, token, data, **header).document_id)
+    assert document.state == deposits_pb2.DOCUMENT_STATE_AVAILABLE, document
+    return document
+
+
+def checked(documents: Client, token: str, document_id: str) -> Document:
+    """A document, once its check has ended."""
+
+    def ended() -> Document | None:
+        request = documents_pb2.GetDocumentRequest(document_id=document_id)
+        found: Document = documents.get_document(request, token=token).document
+        return None if found.state == deposits_pb2.DOCUMENT_STATE_CHECKING else found
+
+    return eventually(ended)
+
+
+def sent(documents: Client, token: str, data: bytes, **header: str) -> Document:
+    """Deposits `data`, announced in full; the document, as it is answered."""
     messages = requests(chunks(data), size_bytes=len(data), sha256=sha256(data), **header)  # type: ignore[arg-type]
     answer: documents_pb2.DepositDocumentResponse = documents.deposit_document(
         messages, token=token

@@ -49,6 +49,8 @@ def _value(field: Any) -> st.SearchStrategy[Any]:
         return words
     if field.enum_type is not None:
         return st.sampled_from([value.number for value in field.enum_type.values])
+    if field.type == field.TYPE_BOOL:
+        return st.booleans()
     assert field.type == field.TYPE_INT64
     return st.integers(-(2**63), 2**63 - 1)
 

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from administration.documents.v1.deposits_pb2 import RefusalReason
 
 from backbone.events.subscribe import Subscribe
 from services.identity.domain.account import LOCALES
@@ -17,6 +18,7 @@ NOTICES = [
     rules.export_ready("doc-1", "owner-1", MOMENT),
     rules.erasure_requested("doc-1", "owner-1", MOMENT),
     rules.erasure_cancelled("doc-1", "owner-1"),
+    rules.document_refused("doc-1", "owner-1", "MALWARE"),
 ]
 
 
@@ -89,3 +91,14 @@ def test_a_failed_delivery_waits_longer_each_time_and_is_given_up() -> None:
     assert known[-1] == delivery.LONGEST_PAUSE
     assert delivery.pause(delivery.MAX_ATTEMPTS) is None
     assert delivery.pause(delivery.MAX_ATTEMPTS + 1) is None
+
+
+@pytest.mark.parametrize("locale", ["fr", "en"])
+def test_every_reason_of_a_refusal_has_words_of_its_own(locale: str) -> None:
+    words = [name.removeprefix("REFUSAL_REASON_") for name in RefusalReason.keys()]  # noqa: SIM118
+    told = {
+        texts.render("DocumentRefused", {"document_id": "d", "reason": word}, locale).body
+        for word in words
+    }
+    # UNSPECIFIED and UNCHECKABLE share theirs.
+    assert len(told) == len(words) - 1

@@ -16,8 +16,9 @@ def upgrade() -> None:
             "documents: deposits of before the vault sealed them are there; export them, empty the"
             " database and the bucket (`make reset` on a development machine), deposit them again"
         )
-    op.add_column("documents", sa.Column("owner_key_id", sa.UUID(), nullable=False))
-    op.add_column("documents", sa.Column("sealed_key", sa.LargeBinary(), nullable=False))
+    # Without a value while the bytes are not in the vault yet.
+    op.add_column("documents", sa.Column("owner_key_id", sa.UUID()))
+    op.add_column("documents", sa.Column("sealed_key", sa.LargeBinary()))
     op.create_table(
         "key_changes",
         sa.Column("owner_id", sa.UUID(), primary_key=True),

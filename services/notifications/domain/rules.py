@@ -18,6 +18,13 @@ def document_deposited(document_id: str, owner_id: str) -> Notice:
     return Notice(owner_id, "DocumentDeposited", document_id, {"document_id": document_id})
 
 
+def document_refused(document_id: str, owner_id: str, reason: str) -> Notice:
+    """`reason` is one of the words of `RefusalReason`."""
+    return Notice(
+        owner_id, "DocumentRefused", document_id, {"document_id": document_id, "reason": reason}
+    )
+
+
 def document_shared(
     document_id: str, owner_id: str, administration: str, expire_time: datetime
 ) -> Notice:

@@ -28,6 +28,18 @@ _TEXTS: dict[str, dict[str, Text]] = {
             "Your document was checked and placed in your vault.\nReference: {document_id}\n",
         ),
     },
+    "DocumentRefused": {
+        "fr": Text(
+            "Votre document a été refusé",
+            "Votre document n’a pas été placé dans votre coffre-fort : {reason}.\n"
+            "Personne n’a pu le lire, et son contenu a été effacé.\nRéférence : {document_id}\n",
+        ),
+        "en": Text(
+            "Your document was refused",
+            "Your document was not placed in your vault: {reason}.\n"
+            "Nobody could read it, and its content was erased.\nReference: {document_id}\n",
+        ),
+    },
     "DocumentShared": {
         "fr": Text(
             "Votre document est partagé",
@@ -82,6 +94,43 @@ _TEXTS: dict[str, dict[str, Text]] = {
     },
 }
 
+# What a parameter's word reads as, by the parameter's name; a word without its own reads OTHER.
+_WORDS: dict[str, dict[str, dict[str, str]]] = {
+    "reason": {
+        "fr": {
+            "MALWARE": "l’antivirus y a trouvé un programme malveillant",
+            "TYPE_MISMATCH": "son contenu n’est pas du type annoncé, ou son nom en annonce un"
+            " autre",
+            "EXECUTABLE": "c’est un programme",
+            "POLYGLOT": "il contient un second document caché dans le premier",
+            "ACTIVE_CONTENT": "c’est une image qui contient un programme",
+            "MACROS": "il contient des macros",
+            "ARCHIVE_BOMB": "c’est une archive qui contient trop de données, de fichiers ou de"
+            " niveaux",
+            "ARCHIVE_NAMES": "c’est une archive dont des fichiers sortiraient de leur dossier",
+            "ARCHIVE_DAMAGED": "c’est une archive abîmée, que l’on ne peut pas lire en entier",
+            "NOT_SCANNED": "il est trop volumineux ou trop imbriqué pour l’antivirus",
+            "CORRUPTED": "il a été abîmé pendant son dépôt ; déposez-le de nouveau",
+            "OTHER": "il n’a pas pu être vérifié",
+        },
+        "en": {
+            "MALWARE": "the antivirus found malware in it",
+            "TYPE_MISMATCH": "its content is not of the type that was announced, or its name"
+            " announces another",
+            "EXECUTABLE": "it is a program",
+            "POLYGLOT": "a second document is hidden in it",
+            "ACTIVE_CONTENT": "it is an image with a program in it",
+            "MACROS": "it has macros",
+            "ARCHIVE_BOMB": "it is an archive of too much data, too many files or layers",
+            "ARCHIVE_NAMES": "it is an archive whose files would leave their folder",
+            "ARCHIVE_DAMAGED": "it is a damaged archive, which cannot be read to its end",
+            "NOT_SCANNED": "it is too large or too nested for the antivirus",
+            "CORRUPTED": "it was damaged while it was deposited; deposit it again",
+            "OTHER": "it could not be checked",
+        },
+    },
+}
+
 _GREETING = {"fr": "Bonjour {name},\n\n{body}", "en": "Hello {name},\n\n{body}"}
 
 
@@ -98,8 +147,16 @@ def render(kind: str, parameters: Mapping[str, str], locale: str) -> Text:
     """
     by_locale = _TEXTS[kind]
     text = by_locale.get(locale, by_locale[FRENCH])
+    worded = {name: _worded(name, value, locale) for name, value in parameters.items()}
     # format_map on our own templates; parameters are only ever values.
-    return Text(text.subject.format_map(parameters), text.body.format_map(parameters))
+    return Text(text.subject.format_map(worded), text.body.format_map(worded))
+
+
+def _worded(name: str, value: str, locale: str) -> str:
+    if name not in _WORDS:
+        return value
+    words = _WORDS[name].get(locale, _WORDS[name]["fr"])
+    return words.get(value, words["OTHER"])
 
 
 def letter(kind: str, parameters: Mapping[str, str], locale: str, name: str) -> Text:

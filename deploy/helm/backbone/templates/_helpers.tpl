@@ -108,8 +108,14 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version }}
 - {name: BACKBONE_STORAGE_ENDPOINT, value: {{ required "storage.endpoint is required: host:port of the S3 server" $.Values.storage.endpoint | quote }}}
 - {name: BACKBONE_STORAGE_SECURE, value: {{ $.Values.storage.secure | quote }}}
 - {name: BACKBONE_STORAGE_BUCKET, value: {{ $.Values.storage.bucket | quote }}}
+{{- with $.Values.storage.publicUrl }}
+- {name: BACKBONE_QUARANTINE_URL, value: {{ . | quote }}}
+{{- end }}
 {{ include "backbone.fromSecret" (list "BACKBONE_STORAGE_ACCESS_KEY" $secret "access-key") }}
 {{ include "backbone.fromSecret" (list "BACKBONE_STORAGE_SECRET_KEY" $secret "secret-key") }}
+{{- end }}
+{{- if has "antivirus" $service.uses }}
+- {name: BACKBONE_ANTIVIRUS_ADDRESS, value: {{ required "antivirus.address is required: host:port of clamd" $.Values.antivirus.address | quote }}}
 {{- end }}
 {{- if has "receipts" $service.uses }}
 - {name: BACKBONE_RECEIPTS_ORIGIN, value: {{ required "receipts.origin is required: the log's name in its checkpoints, such as api.example.org/receipts" $.Values.receipts.origin | quote }}}

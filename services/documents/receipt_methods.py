@@ -1,0 +1,97 @@
+"""The rpcs about receipts of deposits, and what runs behind them."""
+
+import time
+
+from administration.documents.v1 import documents_pb2
+from prometheus_client import Gauge
+
+from backbone.database import Transactions, after_commit
+from backbone.errors import Unavailable
+from backbone.live import Watchers
+from backbone.loops import loop
+from backbone.rpc import Call, Grpc
+from services.documents.documents import Documents
+from services.documents.log import BATCH, Log
+from services.documents.signing import Seals
+
+grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
+
+# How long a receipt is waited for, and how often it is asked for what no bell rings.
+RECEIPT_SECONDS, RECEIPT_PAUSE = 3.0, 0.1
+OLDEST = Gauge("log_oldest_seconds", "Age of the oldest deposit that has no place in the log.")
+
+
+class ReceiptMethods:
+    """A part of `DocumentsService`, whose dependencies it uses."""
+
+    db: Transactions
+    call: Call
+    live: Watchers
+    seals: Seals
+
+    @loop(every=0.1)
+    def integrate_deposits(self) -> bool:
+        """Gives deposits their places in the log; true when more may wait."""
+        with self.db.transaction() as session:
+            log = Log(session)
+            count = log.integrate(self.seals.signer)
+            if count:
+                size = log.size()
+                after_commit(lambda: self.live.ring({Log.NAME: size}))
+            oldest = log.oldest_waiting()
+        OLDEST.set(max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0)
+        # What came meanwhile can wait for the next turn: a batch costs much the same however small.
+        return count == BATCH
+
+    @loop(every=0.5)
+    def stamp_checkpoint(self) -> bool:
+        """Has the latest checkpoint stamped, and so every deposit before it."""
+        if self.seals.authority is None:
+            return False
+        with self.db.transaction() as session:
+            checkpoint = Log(session).unstamped()
+        if checkpoint is not None:
+            reply = self.seals.authority.stamp(checkpoint.note)
+            with self.db.transaction() as session:
+                Log(session).stamp(checkpoint.tree_size, reply)
+        return False
+
+    @grpc
+    def get_receipt(
+        self, request: documents_pb2.GetReceiptRequest
+    ) -> documents_pb2.GetReceiptResponse:
+        end = time.monotonic() + RECEIPT_SECONDS
+        size, receipt = self._receipt(request.document_id)
+        with self.live.watching(Log.NAME, self.call.authenticated.subject) as bell:
+            while not self._complete(receipt) and self.call.active() and time.monotonic() < end:
+                bell.wait(size, timeout=RECEIPT_PAUSE)
+                size, receipt = self._receipt(request.document_id)
+        if receipt is None:
+            detail = "The deposit has no place in the log yet; ask again."
+            raise Unavailable(detail, reason="RECEIPT_PENDING")
+        return documents_pb2.GetReceiptResponse(receipt=receipt)
+
+    def _receipt(self, document_id: str) -> tuple[int, documents_pb2.Receipt | None]:
+        """The size of the log, and the receipt that it gives."""
+        with self.db.transaction() as session:
+            log = Log(session)
+            row = Documents(session).readable(document_id, self.call.authenticated)
+            row.require_not_refused()
+            return log.size(), log.receipt(row)
+
+    def _complete(self, receipt: documents_pb2.Receipt | None) -> bool:
+        return receipt is not None and bool(receipt.time_stamp or not self.seals.authority)
+
+    @grpc
+    def get_checkpoint(
+        self, request: documents_pb2.GetCheckpointRequest
+    ) -> documents_pb2.GetCheckpointResponse:
+        with self.db.transaction() as session:
+            return Log(session).checkpoint()
+
+    @grpc
+    def get_consistency_proof(
+        self, request: documents_pb2.GetConsistencyProofRequest
+    ) -> documents_pb2.GetConsistencyProofResponse:
+        with self.db.transaction() as session:
+            return Log(session).consistency(request.first_size, request.second_size)

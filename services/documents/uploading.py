@@ -1,0 +1,167 @@
+"""Uploading: opened, gone on with, completed or given up; each change with its event."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from administration.documents.v1 import events_pb2, uploads_pb2
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backbone import telemetry
+from backbone.database import Transactions, after_commit
+from backbone.errors import Conflict, FieldViolation, InvalidInput, TooLarge, TooMany
+from backbone.events import Publisher
+from backbone.settings import PREFIX
+from services.documents.checking import Checks
+from services.documents.documents import DocumentRow, Documents
+from services.documents.domain.deposit import Announcement, clean_name
+from services.documents.domain.parts import Part, parts
+from services.documents.quarantine import Quarantine
+from services.documents.uploads import UploadRow, Uploads
+
+
+class UploadSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=f"{PREFIX}UPLOADS_")
+
+    max_bytes: int = Field(default=5 * 1024**3, ge=1, description="of a document")
+    part_bytes: int = Field(default=16 * 1024**2, ge=1024**2, description="of a part")
+    seconds: int = Field(default=86_400, ge=60, le=6 * 86_400, description="until it is forgotten")
+    owner_limit: int = Field(default=20, ge=1, description="that one owner may have open")
+
+
+class Uploading:
+    """What a depositor does with uploads."""
+
+    def __init__(
+        self,
+        db: Transactions,
+        events: Publisher,
+        quarantine: Quarantine,
+        checks: Checks,
+        settings: UploadSettings,
+    ) -> None:
+        self._db, self._events, self._quarantine = db, events, quarantine
+        self._checks, self._settings = checks, settings
+
+    def open(self, owner_id: uuid.UUID, announced: Announcement) -> uploads_pb2.Upload:
+        """Raises:
+        InvalidInput, TooLarge: what is announced cannot be deposited. TooMany: too many are open.
+        """
+        self._require(announced)
+        row = UploadRow(
+            document_id=uuid.uuid4(),
+            owner_id=owner_id,
+            name=clean_name(announced.name),
+            media_type=announced.media_type,
+            size_bytes=announced.size_bytes,
+            sha256=announced.sha256,
+            expire_time=datetime.now(UTC) + timedelta(seconds=self._settings.seconds),
+        )
+        event = events_pb2.DepositOpened(
+            document_id=str(row.document_id), owner_id=str(owner_id), size_bytes=row.size_bytes
+        )
+        event.expire_time.FromDatetime(row.expire_time)
+        with self._db.transaction() as session:
+            uploads = Uploads(session)
+            if uploads.count(owner_id) >= self._settings.owner_limit:
+                raise TooMany("Too many uploads are open: complete or abandon one.")
+            uploads.add(row)
+            self._events.publish(event)
+        return self._told(row, {})
+
+    def get(self, owner_id: uuid.UUID, document_id: str) -> uploads_pb2.Upload:
+        """Raises:
+        NotFound: it is none of this owner's, or no longer.
+        """
+        with self._db.transaction() as session:
+            row = Uploads(session).owned(document_id, owner_id)
+        return self._told(row, self._quarantine.sizes(document_id))
+
+    def complete(self, owner_id: uuid.UUID, document_id: str) -> DocumentRow:
+        """The document that an upload becomes, or became.
+
+        Raises:
+            NotFound: as above. Conflict: a part is missing.
+        """
+        sizes = self._quarantine.sizes(document_id)
+        with self._db.transaction() as session:
+            made = session.get(DocumentRow, uuid.UUID(document_id))
+            if made is not None and made.owner_id == owner_id:
+                return made
+            row = Uploads(session).owned(document_id, owner_id, lock=True)
+            missing = [part for part in self._parts(row) if sizes.get(part.key) != part.size]
+            if missing:
+                raise Conflict(
+                    f"{len(missing)} parts are missing: GET the upload to see which.",
+                    reason="UPLOAD_INCOMPLETE",
+                )
+            made = DocumentRow(
+                document_id=row.document_id,
+                owner_id=row.owner_id,
+                name=row.name,
+                media_type=row.media_type,
+                size_bytes=row.size_bytes,
+                sha256=row.sha256,
+                quarantined=True,
+                traceparent=telemetry.traceparent(),
+            )
+            Documents(session).add(made)
+            Uploads(session).remove(row)
+            self._events.publish(made.received())
+            after_commit(self._checks.ring)
+        return made
+
+    def abandon(self, owner_id: uuid.UUID, document_id: str) -> None:
+        """Raises:
+        NotFound: as above.
+        """
+        with self._db.transaction() as session:
+            self._forget(Uploads(session), Uploads(session).owned(document_id, owner_id, lock=True))
+        self._quarantine.empty(document_id)
+
+    def forget_expired(self) -> bool:
+        """Forgets uploads whose time is over; true when there were some."""
+        with self._db.transaction() as session:
+            rows = Uploads(session).expired()
+            for row in rows:
+                self._forget(Uploads(session), row, expired=True)
+        for row in rows:
+            # What is left should this fail goes by the bucket's own rule.
+            self._quarantine.empty(str(row.document_id))
+        return bool(rows)
+
+    def _forget(self, uploads: Uploads, row: UploadRow, *, expired: bool = False) -> None:
+        uploads.remove(row)
+        self._events.publish(
+            events_pb2.DepositAbandoned(
+                document_id=str(row.document_id), owner_id=str(row.owner_id), expired=expired
+            )
+        )
+
+    def _require(self, announced: Announcement) -> None:
+        if not announced.size_bytes:
+            raise InvalidInput.field("header.size_bytes", "REQUIRED", "is required")
+        if not announced.sha256:
+            raise InvalidInput.field("header.sha256", "REQUIRED", "is required")
+        limit = self._checks.limit(self._settings.max_bytes)
+        if announced.size_bytes > limit:
+            description = f"a document holds at most {limit} bytes"
+            raise TooLarge(
+                description, fields=[FieldViolation("header.size_bytes", "TOO_LARGE", description)]
+            )
+
+    def _parts(self, row: UploadRow) -> list[Part]:
+        return parts(str(row.document_id), row.size_bytes, self._settings.part_bytes)
+
+    def _told(self, row: UploadRow, sizes: dict[str, int]) -> uploads_pb2.Upload:
+        upload = uploads_pb2.Upload(document_id=str(row.document_id), size_bytes=row.size_bytes)
+        upload.expire_time.FromDatetime(row.expire_time)
+        for part in self._parts(row):
+            told = upload.parts.add(offset=part.offset, size_bytes=part.size)
+            told.present = sizes.get(part.key) == part.size
+            if not told.present:
+                form = self._quarantine.form(part.key, part.size, row.expire_time)
+                told.url = form.url
+                for name, value in form.fields.items():
+                    told.fields.add(name=name, value=value)
+        return upload
