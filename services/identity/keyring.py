@@ -164,7 +164,7 @@ class Keyring:
 def masters_in_use(session: Session) -> dict[str, int]:
     """How many owners' keys each master key wraps."""
     query = select(OwnerKeyRow.master, func.count()).group_by(OwnerKeyRow.master)
-    return dict(session.execute(query).tuples())
+    return dict(session.execute(query).tuples().all())
 
 
 class MasterKeys(DependencyProvider):  # type: ignore[misc]
