@@ -17,7 +17,7 @@ import deploy.local
 from tests.support import vault
 from tests.support.polling import eventually
 from tests.support.processes import BACKBONE, free_port, running
-from tests.support.rpc import Client, code
+from tests.support.rpc import Client, code, refusal
 
 OK = grpc.StatusCode.OK
 
@@ -76,6 +76,29 @@ def test_a_stop_finishes_the_upload_that_runs_takes_no_more_and_exits_with_0(
         late.close()
     # What it acknowledged is there for the others.
     assert vault.read(documents, token, document.document_id)[1] == data
+
+
+def test_a_process_that_starts_without_kafka_lets_nobody_in_as_it_knows_not_what_has_ended(
+    stack: dict[str, Any], token: str, tmp_path: Path
+) -> None:
+    settings = environment(stack, "documents")
+    settings["BACKBONE_KAFKA_BOOTSTRAP"] = f"127.0.0.1:{free_port()}"
+    mine = documents_pb2.ListDocumentsRequest()
+    with running(
+        BACKBONE, "serve", "documents", environment=settings, log=tmp_path / "documents.log"
+    ):
+        client = Client("documents", settings["BACKBONE_GRPC_LISTEN"])
+
+        def told() -> bool:
+            return refusal(lambda: client.list_documents(mine, token=token)).reason == (
+                "ACCESS_UNKNOWN"
+            )
+
+        eventually(told, within=60)
+        answer = httpx.get(f"http://{settings['BACKBONE_OPS_LISTEN']}/readyz")
+        assert answer.status_code == 503
+        assert "AccessEndings" in answer.json()
+        client.close()
 
 
 def test_a_process_that_cannot_be_configured_says_why_in_one_line(tmp_path: Path) -> None:

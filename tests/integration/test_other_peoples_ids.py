@@ -29,7 +29,12 @@ METHODS = [
     if method.name not in ENDS_ITS_CALLER
 ]
 # Words that a rule asks for and no rule can tell.
-WORDS = {"administration": "caf-martinique", "topic": TOPIC, "url": "https://ailleurs.example/a"}
+WORDS = {
+    "administration": "caf-martinique",
+    "email": "personne@ailleurs.example",
+    "topic": TOPIC,
+    "url": "https://ailleurs.example/a",
+}
 FAULTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED}
 
 
