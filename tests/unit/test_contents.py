@@ -77,6 +77,7 @@ def test_the_store_holds_nothing_of_the_content_nor_of_its_key(
     assert len(held) > len(DATA)
     for start in range(0, len(DATA), 4096):
         assert DATA[start : start + 32] not in held
+    assert made.sealed_key is not None
     assert keys.newest(made.owner_id).key not in made.sealed_key
 
 
@@ -196,6 +197,7 @@ def test_keys_are_kept_for_five_minutes_and_not_longer(
     # Nor are they held in memory, though nobody asks for them any more.
     clock.now += KEEP_SECONDS
     keys.forget([])
+    assert made.owner_key_id is not None
     assert not keys.holds(made.owner_id, made.owner_key_id)
 
 
