@@ -19,13 +19,15 @@ from services.identity.domain.mandate import Offer
 from services.identity.granting import Granting
 from services.identity.mandates import Mandates
 from services.identity.mandating import Mandating
+from services.identity.organisation_methods import OrganisationMethods
 from services.identity.realm import Realm, RealmDirectory
+from services.identity.realm_organizations import Organizations, RealmOrganizations
 from services.identity.signing import Signer, Signing
 
 grpc = Grpc.implementing("administration.identity.v1.IdentityService")
 
 
-class IdentityService:
+class IdentityService(OrganisationMethods):
     name = "identity"
 
     db: Transactions = Database()
@@ -33,6 +35,7 @@ class IdentityService:
     call: Call = CurrentCall()
     realm: RealmDirectory = Realm()
     administrations: Administrations = KnownAdministrations()
+    organizations: RealmOrganizations = Organizations()
     signer: Signer = Signing()
     settings: EventSettings = Settings(EventSettings)
 

@@ -26,7 +26,13 @@ METHODS = [
     for method in contracts.service(name).methods
 ]
 # Words that a rule asks for and no rule can tell.
-WORDS = {"administration": "caf-martinique", "topic": TOPIC, "url": "https://ailleurs.example/a"}
+WORDS = {
+    "administration": "caf-martinique",
+    "email": "ailleurs@courriel.example",
+    "siret": "73282932000074",
+    "topic": TOPIC,
+    "url": "https://ailleurs.example/a",
+}
 FAULTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED}
 
 

@@ -147,6 +147,29 @@ class Realm:
             password=person.password,
         )
 
+    def organization(self, alias: str, member: Person) -> None:
+        """Makes an organization in the realm past the services, as its console does."""
+        made = self._admin.create_organization({"name": alias, "alias": alias, "enabled": True})
+        self._admin.organization_user_add(member.account_id, str(made))
+
+    def organizations(self, alias: str) -> list[dict[str, Any]]:
+        """The realm's organizations of an alias: one or none."""
+        return [
+            found
+            for found in self._admin.get_organizations(query={"max": 1000, "first": 0})
+            if found["alias"] == alias
+        ]
+
+    def members(self, alias: str) -> list[dict[str, Any]]:
+        """The accounts that the realm has as members of an organization."""
+        (found,) = self.organizations(alias)
+        return list(self._admin.get_organization_members(found["id"]))
+
+    def leave(self, alias: str, account_id: str) -> None:
+        """Ends a membership in the realm past the services."""
+        (found,) = self.organizations(alias)
+        self._admin.organization_user_remove(account_id, found["id"])
+
     def subject(self, role: str) -> str:
         """The account identifier of a development account."""
         username = self._stack["accounts"][role]["username"]

@@ -14,6 +14,17 @@ MOMENT = datetime(2026, 12, 31, 23, 30, tzinfo=timezone(timedelta(hours=-4)))
 NOTICES = [
     rules.document_deposited("doc-1", "owner-1"),
     rules.document_shared("doc-1", "owner-1", "caf-martinique", MOMENT),
+    Notice(
+        "invitation-1",
+        rules.INVITATION,
+        "",
+        {
+            "invitation_id": "doc-1",
+            "organisation_name": "Ville d’Essai",
+            "until": "01/01/2027",
+            "url": "https://api.example.org",
+        },
+    ),
 ]
 
 
