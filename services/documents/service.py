@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from administration.documents.v1 import documents_pb2, events_pb2
 from prometheus_client import Gauge
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.orm import Session
 
 from backbone.database import Database, Transactions, after_commit
 from backbone.dependencies import Settings
@@ -17,6 +18,8 @@ from backbone.live import Live, Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, CurrentCall, Grpc
 from backbone.settings import PREFIX
+from services.documents import accesses
+from services.documents.accesses import Accesses
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
@@ -97,6 +100,7 @@ class DocumentsService:
     ) -> documents_pb2.GetDocumentResponse:
         with self.db.transaction() as session:
             row = Documents(session).readable(request.document_id, self.call.authenticated)
+            self._accesses(session).record(row, accesses.DESCRIBE)
         return documents_pb2.GetDocumentResponse(document=row.to_proto())
 
     @grpc
@@ -105,6 +109,7 @@ class DocumentsService:
     ) -> Iterator[documents_pb2.ReadContentResponse]:
         with self.db.transaction() as session:
             row = Documents(session).readable(request.document_id, self.call.authenticated)
+            self._accesses(session).record(row, accesses.READ)
         offset, length = ranges.resolve(request.offset, request.length, row.size_bytes)
         header = documents_pb2.ReadContentResponse.Header(
             document=row.to_proto(), offset=offset, length=length
@@ -133,6 +138,9 @@ class DocumentsService:
             )
             self.events.publish(event)
         return documents_pb2.ShareDocumentResponse(share=share.to_proto())
+
+    def _accesses(self, session: Session) -> Accesses:
+        return Accesses(session, self.events, self.call.authenticated)
 
     # ---- receipts -------------------------------------------------------------------------------
 
@@ -167,6 +175,9 @@ class DocumentsService:
         self, request: documents_pb2.GetReceiptRequest
     ) -> documents_pb2.GetReceiptResponse:
         end = time.monotonic() + RECEIPT_SECONDS
+        with self.db.transaction() as session:
+            row = Documents(session).readable(request.document_id, self.call.authenticated)
+            self._accesses(session).record(row, accesses.RECEIPT)
         size, receipt = self._receipt(request.document_id)
         with self.live.watching(Log.NAME, self.call.authenticated.subject) as bell:
             while not self._complete(receipt) and self.call.active() and time.monotonic() < end:

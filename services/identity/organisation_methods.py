@@ -1,9 +1,11 @@
 """The rpcs about organisations, their members and invitations, and what runs behind them."""
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterable
 
-from administration.identity.v1 import organisations_pb2
+from administration.identity.v1 import journal_pb2, organisations_pb2
 
+from backbone.accesses import accessed
 from backbone.database import Transactions
 from backbone.events import Publisher
 from backbone.loops import loop
@@ -77,6 +79,7 @@ class OrganisationMethods:
             row = organisations.managed(request.organisation_id)
             members, token = organisations.members(row, request.page_size, request.page_token)
             names = organisations.names(members)
+            self._record(row, [member.account_id for member in members])
         return organisations_pb2.ListMembersResponse(
             members=[member.to_proto(names.get(member.account_id, "")) for member in members],
             next_page_token=token,
@@ -89,7 +92,8 @@ class OrganisationMethods:
         wanted, account_id = role(request.role), request.account_id.lower()
         with self.db.transaction() as session:
             # Whoever may not decide is told nothing about the account.
-            Organisations(session, self.call.authenticated).managed(request.organisation_id)
+            row = Organisations(session, self.call.authenticated).managed(request.organisation_id)
+            self._record(row, [uuid.UUID(account_id)])
         name = self._known(account_id).profile.display_name
         member = self._organising().set_member(request.organisation_id, account_id, wanted)
         return organisations_pb2.SetMemberResponse(member=member.to_proto(name))
@@ -183,6 +187,26 @@ class OrganisationMethods:
         with self.db.transaction() as session:
             Invitations(session).forget_expired()
         return False
+
+    def _record(self, row: OrganisationRow, seen: Iterable[uuid.UUID]) -> None:
+        """In the journals of members, that the caller was told of them."""
+        caller = self.call.authenticated
+        resource = ("organisation", str(row.organisation_id))
+        grounds = (journal_pb2.GROUNDS_MEMBERSHIP, str(row.organisation_id))
+        # Whom a company's manager acts for, tokens do not say.
+        administration = row.alias if "admin" not in caller.roles else ""
+        for account_id in map(str, seen):
+            if account_id != caller.subject:
+                self.events.publish(
+                    accessed(
+                        caller,
+                        account_id,
+                        "organisations.members",
+                        resource,
+                        grounds,
+                        administration,
+                    )
+                )
 
     def _organising(self) -> Organising:
         return Organising(self.db, self.events, self.call.authenticated)

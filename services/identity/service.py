@@ -2,8 +2,15 @@
 
 from datetime import UTC, datetime
 
-from administration.identity.v1 import consents_pb2, events_pb2, identity_pb2, mandates_pb2
+from administration.identity.v1 import (
+    consents_pb2,
+    events_pb2,
+    identity_pb2,
+    journal_pb2,
+    mandates_pb2,
+)
 
+from backbone.accesses import accessed
 from backbone.database import Database, Transactions
 from backbone.dependencies import Settings
 from backbone.errors import InvalidInput, NotFound
@@ -17,6 +24,7 @@ from services.identity.domain.account import Account, Profile
 from services.identity.domain.consent import Terms
 from services.identity.domain.mandate import Offer
 from services.identity.granting import Granting
+from services.identity.journal_methods import JournalMethods
 from services.identity.mandates import Mandates
 from services.identity.mandating import Mandating
 from services.identity.organisation_methods import OrganisationMethods
@@ -27,7 +35,7 @@ from services.identity.signing import Signer, Signing
 grpc = Grpc.implementing("administration.identity.v1.IdentityService")
 
 
-class IdentityService(OrganisationMethods):
+class IdentityService(JournalMethods, OrganisationMethods):
     name = "identity"
 
     db: Transactions = Database()
@@ -124,6 +132,18 @@ class IdentityService(OrganisationMethods):
         with self.db.transaction() as session:
             consents = Consents(session, request.account_id)
             row = consents.granting(request.administration, request.scope)
+            if row is not None:
+                # What is asked here is given next.
+                self.events.publish(
+                    accessed(
+                        self.call.authenticated,
+                        str(row.account_id),
+                        request.scope,
+                        ("account", str(row.account_id)),
+                        (journal_pb2.GROUNDS_CONSENT, str(row.consent_id)),
+                        request.administration,
+                    )
+                )
         if row is None:
             return consents_pb2.CheckConsentResponse()
         answer = consents_pb2.CheckConsentResponse(granted=True, consent_id=str(row.consent_id))
