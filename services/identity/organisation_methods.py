@@ -90,12 +90,15 @@ class OrganisationMethods:
         self, request: organisations_pb2.SetMemberRequest
     ) -> organisations_pb2.SetMemberResponse:
         wanted, account_id = role(request.role), request.account_id.lower()
+        caller = self.call.authenticated
+        if "admin" in caller.roles:
+            # Whom they add, the realm must know; a manager changes who is a member already.
+            self._known(account_id)
         with self.db.transaction() as session:
-            # Whoever may not decide is told nothing about the account.
-            row = Organisations(session, self.call.authenticated).managed(request.organisation_id)
-            self._record(row, [uuid.UUID(account_id)])
-        name = self._known(account_id).profile.display_name
-        member = self._organising().set_member(request.organisation_id, account_id, wanted)
+            member = self._organising().set_member(request.organisation_id, account_id, wanted)
+            organisations = Organisations(session, caller)
+            self._record(organisations.get(request.organisation_id), [member.account_id])
+            name = organisations.names([member]).get(member.account_id, "")
         return organisations_pb2.SetMemberResponse(member=member.to_proto(name))
 
     @grpc

@@ -13,7 +13,7 @@ from administration.identity.v1 import (
 from backbone.accesses import accessed
 from backbone.database import Database, Transactions
 from backbone.dependencies import Settings
-from backbone.errors import InvalidInput, NotFound
+from backbone.errors import Forbidden, InvalidInput, NotFound
 from backbone.events import Events, Publisher
 from backbone.rpc import Call, CurrentCall, Grpc
 from backbone.settings import EventSettings
@@ -22,12 +22,14 @@ from services.identity.administrations import Administrations, KnownAdministrati
 from services.identity.consents import Consents
 from services.identity.domain.account import Account, Profile
 from services.identity.domain.consent import Terms
-from services.identity.domain.mandate import Offer
+from services.identity.domain.mandate import Offer, Principal
+from services.identity.domain.organisation import Kind, Role
 from services.identity.granting import Granting
 from services.identity.journal_methods import JournalMethods
 from services.identity.mandates import Mandates
 from services.identity.mandating import Mandating
 from services.identity.organisation_methods import OrganisationMethods
+from services.identity.organisations import Organisations
 from services.identity.realm import Realm, RealmDirectory
 from services.identity.realm_organizations import Organizations, RealmOrganizations
 from services.identity.signing import Signer, Signing
@@ -167,13 +169,15 @@ class IdentityService(JournalMethods, OrganisationMethods):
     def offer_mandate(
         self, request: mandates_pb2.OfferMandateRequest
     ) -> mandates_pb2.OfferMandateResponse:
+        principal_id, kind = self._principal(request.organisation_id)
         offer = Offer.asked(
-            self.call.authenticated.subject,
+            principal_id,
             request.representative_id,
             request.scopes,
             request.start_time.ToDatetime(UTC) if request.HasField("start_time") else None,
             request.expire_time.ToDatetime(UTC),
             datetime.now(UTC),
+            kind,
         )
         try:
             self._known(offer.representative_id)
@@ -229,6 +233,21 @@ class IdentityService(JournalMethods, OrganisationMethods):
         answer = mandates_pb2.CheckMandateResponse(granted=True, mandate_id=str(row.mandate_id))
         answer.expire_time.FromDatetime(row.expire_time)
         return answer
+
+    def _principal(self, organisation_id: str) -> tuple[str, Principal]:
+        """Whom the caller gives a mandate for: themselves, or a company that they manage."""
+        caller = self.call.authenticated
+        if not organisation_id:
+            return caller.subject, Principal.PERSON
+        with self.db.transaction() as session:
+            organisations = Organisations(session, caller)
+            row = organisations.managed(organisation_id)
+            member = organisations.membership(row, caller.subject)
+        if row.kind != Kind.COMPANY:
+            raise InvalidInput.field("organisation_id", "NOT_A_COMPANY", "must be a company")
+        if member is None or member.role != Role.MANAGER:
+            raise Forbidden("A manager mandates for a company.", reason="NOT_A_MANAGER")
+        return str(row.organisation_id), Principal.COMPANY
 
     def _mandating(self) -> Mandating:
         return Mandating(self.db, self.events, self.call.authenticated.subject)

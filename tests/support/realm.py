@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 from joserfc.jwk import RSAKey
 from keycloak import KeycloakAdmin
+from keycloak.exceptions import KeycloakDeleteError
 
 from tests.support.dpop import Prover
+from tests.support.polling import eventually
 
 # Of the 300 s that a token lives.
 REUSE_SECONDS = 120.0
@@ -223,7 +225,17 @@ class Realm:
         try:
             yield Person(str(account_id), username, password, f"Éloïse Essai-{mark}", email)
         finally:
+            eventually(lambda: self._deleted(str(account_id)), 20, "the realm to forget a person")
+
+    def _deleted(self, account_id: str) -> bool:
+        """False while the realm is changing the same account for somebody else."""
+        try:
             self._admin.delete_user(account_id)
+        except KeycloakDeleteError as error:
+            if error.response_code != 409:
+                raise
+            return False
+        return True
 
     def _password(self, username: str, password: str) -> str:
         return self._cached(
