@@ -14,7 +14,7 @@ from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 from prometheus_client import Counter, Histogram
-from sqlalchemy import ARRAY, Uuid, bindparam, func, select
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
@@ -38,13 +38,31 @@ LATENCY = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300),
 )
 
-# One parameter for all the ids: a statement that is compiled, and prepared, once.
-_ENTER = (
-    insert(inbox)
-    .from_select(["event_id"], select(func.unnest(bindparam("ids", type_=ARRAY(Uuid)))))
-    .on_conflict_do_nothing()
-    .returning(inbox.c.event_id)
-)
+# All in one statement, of one snapshot: the ids of a batch that are entered in the inbox, and the
+# keys that wait behind a parked event, none of whose ids is.
+_ENTER = text("""
+    WITH batch AS (
+        SELECT * FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[])
+        ) AS batch (id, topic, key)
+    ), waiting AS (
+        SELECT DISTINCT topic, key FROM batch
+        WHERE EXISTS (
+            SELECT FROM parked WHERE (parked.topic, parked.key) = (batch.topic, batch.key)
+        )
+    ), entered AS (
+        INSERT INTO inbox (event_id)
+        SELECT id FROM batch
+        WHERE NOT EXISTS (
+            SELECT FROM waiting WHERE (waiting.topic, waiting.key) = (batch.topic, batch.key)
+        )
+        ON CONFLICT DO NOTHING
+        RETURNING event_id
+    )
+    SELECT event_id, NULL AS topic, NULL AS key FROM entered
+    UNION ALL SELECT NULL, topic, key FROM waiting
+""")
+_ENTER_ONE = insert(inbox).on_conflict_do_nothing().returning(inbox.c.event_id)
 
 Handler = Callable[[Received[Any]], None]
 
@@ -65,7 +83,7 @@ class Applier:
         self._settings = settings
 
     def apply(self, records: Sequence[ConsumerRecord]) -> None:
-        """Applies records of one partition, in order; parks or buries those that fail.
+        """Applies records, in the order given; parks or buries those that fail.
 
         Raises:
             Unavailable, OperationalError, InterfaceError: an outage; what was applied by then
@@ -109,17 +127,21 @@ class Applier:
 
     def _together(self, records: Sequence[ConsumerRecord]) -> None:
         with self._transactions.transaction() as session:
-            parking = self._parking(session)
-            blocked = parking.keys(records)
-            free = []
-            for record in records:
-                if (record.topic, key_of(record)) in blocked:
-                    self._park(parking, record)
+            batch = [envelope.decode(record.headers, record.value) for record in records]
+            keys = [(record.topic, key_of(record)) for record in records]
+            ids = {
+                "ids": [received.id for received in batch],
+                "topics": [topic for topic, _ in keys],
+                "keys": [key for _, key in keys],
+            }
+            rows = session.connection().execute(_ENTER, ids).all()
+            fresh = {row.event_id for row in rows if row.event_id is not None}
+            waiting = {(row.topic, row.key) for row in rows if row.event_id is None}
+            for record, key, received in zip(records, keys, batch, strict=True):
+                if key in waiting:
+                    self._park(self._parking(session), record)
                 else:
-                    free.append(envelope.decode(record.headers, record.value))
-            fresh = self._enter(session, [received.id for received in free])
-            for received in free:
-                self._handle_once(received, fresh)
+                    self._handle_once(received, fresh)
 
     def _set_aside(self, record: ConsumerRecord, error: Exception) -> None:
         with self._transactions.transaction() as session:
@@ -144,7 +166,7 @@ class Applier:
         except OUTAGES:
             raise
         except EnvelopeError as error:
-            # It was parked unread, behind another of its key.
+            # The contracts that this process knows are not those that it was parked with.
             self._count(record, "dead")
             parking.bury(record, str(error))
             parking.remove(position)
@@ -157,11 +179,8 @@ class Applier:
 
     def _apply_one(self, session: Session, record: ConsumerRecord) -> None:
         received = envelope.decode(record.headers, record.value)
-        self._handle_once(received, self._enter(session, [received.id]))
-
-    def _enter(self, session: Session, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-        """Writes the inbox; the ids that were not in it."""
-        return set(session.scalars(_ENTER, {"ids": list(ids)})) if ids else set()
+        fresh = session.scalars(_ENTER_ONE, {"event_id": received.id})
+        self._handle_once(received, set(fresh))
 
     def _handle_once(self, received: Received[Any], fresh: set[uuid.UUID]) -> None:
         if received.id not in fresh:

@@ -1,17 +1,19 @@
-"""The consumer group of a service: from Kafka to the handlers, a partition at a time.
+"""The consumer group of a service: from Kafka to the handlers, in the order of each partition.
 
-Offsets are committed after the transaction of their records: an event may arrive twice and acts
-once.
+What a poll brings is one transaction, whatever the partitions: its flush of the disk costs more
+than a few events do. Offsets are committed after it: an event may arrive twice and acts once.
 """
 
 import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 
 from google.protobuf.message import Message
 from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError, RetriableError
 from kafka.structs import OffsetAndMetadata
 from nameko.extensions import SharedExtension
@@ -33,6 +35,8 @@ ANSWER_SECONDS = 2 * SESSION_SECONDS
 PROMPT_SECONDS = 2.0
 CONNECT_SECONDS = 10.0
 COMMIT_SECONDS = 5.0
+# What is applied and not yet told comes again after a crash, to an inbox that knows it.
+TELL_SECONDS = 0.1
 PARKED_SECONDS = 0.2
 RETRY_SECONDS = (0.1, 2.0)
 
@@ -141,7 +145,7 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
         applied: Offsets = {}
         pause = Backoff(*RETRY_SECONDS)
         try:
-            heard = -math.inf
+            heard = told = -math.inf
             while not self._stopping.is_set():
                 if time.monotonic() - heard > SILENCE_SECONDS:
                     if self._deaf(consumer):
@@ -154,13 +158,13 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
                     pause.wait(self._stopping)
                     continue
                 pause.reset()
-                for partition, records in polled.items():
-                    self._applier.apply(records)
-                    last = records[-1]
-                    applied[partition] = OffsetAndMetadata(last.offset + 1, "", last.leader_epoch)
                 if polled:
                     heard = time.monotonic()
-                applied = self._commit(consumer, applied)
+                    self._applier.apply(list(chain.from_iterable(polled.values())))
+                    applied |= {partition: _after(records) for partition, records in polled.items()}
+                if not polled or time.monotonic() - told > TELL_SECONDS:
+                    applied = self._commit(consumer, applied)
+                    told = time.monotonic()
         finally:
             consumer.close(autocommit=False, timeout_ms=int(COMMIT_SECONDS * 1000))
 
@@ -204,3 +208,8 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
             return applied
         self.trouble = None
         return {}
+
+
+def _after(records: Sequence[ConsumerRecord]) -> OffsetAndMetadata:
+    last = records[-1]
+    return OffsetAndMetadata(last.offset + 1, "", last.leader_epoch)

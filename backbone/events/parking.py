@@ -7,7 +7,7 @@ its last attempt it goes to the dead letters, and the next one of its key become
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -43,19 +43,6 @@ class Parking:
         self._session = session
         self._consumer = consumer
         self._settings = settings
-
-    def keys(self, records: Iterable[ConsumerRecord]) -> set[tuple[str, str]]:
-        """Which (topic, key) of these records have parked events."""
-        wanted = {(record.topic, key_of(record)) for record in records}
-        found = self._session.execute(
-            select(parked.c.topic, parked.c.key)
-            .where(
-                parked.c.topic.in_({topic for topic, _ in wanted}),
-                parked.c.key.in_({key for _, key in wanted}),
-            )
-            .distinct()
-        )
-        return {(topic, key) for topic, key in found} & wanted
 
     def park(self, record: ConsumerRecord, cause: str = "") -> None:
         """Parks a record: because it failed (`cause`), or behind another one of its key."""

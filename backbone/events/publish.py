@@ -17,6 +17,8 @@ from backbone.settings import EventSettings, KafkaSettings, load
 
 _PENDING = "backbone.events.pending"
 
+_INSERT = insert(outbox)
+
 # The locks that the outbox's trigger takes, all at once and in the order of their numbers: keys
 # share them, so two transactions in the order of their keys could wait for each other.
 _LOCKS = text("""
@@ -68,7 +70,8 @@ def _insert(session: Session) -> None:
     if len(keys) > 1:
         session.execute(_LOCKS, {"keys": list(keys)})
     if pending:
-        session.execute(insert(outbox), pending)
+        # One row as one: the driver's way for many costs several times as much.
+        session.connection().execute(_INSERT, pending if len(pending) > 1 else pending[0])
 
 
 class Events(DependencyProvider):  # type: ignore[misc]

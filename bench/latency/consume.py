@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 from administration.notifications.v1.events_pb2 import EmailAccepted
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.structs import OffsetAndMetadata
 
 from backbone.events import envelope, topics
 from backbone.settings import KafkaSettings
@@ -28,7 +27,6 @@ WINDOW = 100_000
 RATE_TARGET = 5_000
 MEMORY_TARGET_MIB = 64
 PATIENCE_SECONDS = 900
-TOPIC = topics.internal(EmailAccepted.DESCRIPTOR)
 
 
 def run(scratch: Path) -> Section:
@@ -37,7 +35,6 @@ def run(scratch: Path) -> Section:
     settings = kafka_settings(running)
     with ExitStack() as made:
         made.enter_context(topic.made(settings))
-        _skip_what_is_there(settings)
         _fill(settings)
         url = made.enter_context(schema.prepared(running))
         environment = stack.environment(running, "identity", database_url=url, trace_ratio="0.05")
@@ -55,18 +52,6 @@ def run(scratch: Path) -> Section:
     return _section(ours, peer, memory)
 
 
-def _skip_what_is_there(settings: KafkaSettings) -> None:
-    """The group of the bench begins after the events of other benches."""
-    consumer = KafkaConsumer(
-        **topics.client_options(settings), group_id=schema.NAME, enable_auto_commit=False
-    )
-    partitions = [TopicPartition(TOPIC, n) for n in sorted(consumer.partitions_for_topic(TOPIC))]
-    consumer.assign(partitions)
-    ends = consumer.end_offsets(partitions)
-    consumer.commit({part: OffsetAndMetadata(end, "", -1) for part, end in ends.items()})
-    consumer.close()
-
-
 def _fill(settings: KafkaSettings) -> None:
     producer = KafkaProducer(
         **topics.client_options(settings),
@@ -82,7 +67,7 @@ def _fill(settings: KafkaSettings) -> None:
             message, "/services/bench", "http://127.0.0.1:8000/schemas"
         )
         producer.send(
-            TOPIC,
+            topic.EVENTS,
             key=key.encode(),
             value=envelope.encode_data(message),
             headers=envelope.headers(attributes),
@@ -115,7 +100,9 @@ def _peer(settings: KafkaSettings) -> list[float]:
     consumer = KafkaConsumer(
         **topics.client_options(settings), group_id=None, enable_auto_commit=False
     )
-    partitions = [TopicPartition(TOPIC, n) for n in sorted(consumer.partitions_for_topic(TOPIC))]
+    partitions = [
+        TopicPartition(topic.EVENTS, n) for n in sorted(consumer.partitions_for_topic(topic.EVENTS))
+    ]
     consumer.assign(partitions)
     for partition, end in consumer.end_offsets(partitions).items():
         consumer.seek(partition, max(0, end - EVENTS // len(partitions)))

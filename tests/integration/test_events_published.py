@@ -154,7 +154,9 @@ def test_a_backlog_of_large_events_is_relayed_in_batches_of_bounded_size(
                 EmailAccepted(delivery_id=one, account_id=str(number), kind=large)
             )
     with scratch.engine.connect() as connection:
-        assert len(connection.execute(relay._next([])).all()) == 3
+        assert (
+            len(connection.execute(relay._NEXT, {"held": [], "size": relay.BATCH_BYTES}).all()) == 3
+        )
     with tap(internal_options(stack), TOPIC) as topic, scratch.relaying():
         records = topic.until(of_key(one), count=20)
     assert [json.loads(record.value)["accountId"] for record in records] == [
