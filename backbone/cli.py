@@ -10,6 +10,7 @@ from backbone.settings import ConfigurationError
 
 # Commands in modules of their own, imported when they are called: a service loads none of them.
 COMMANDS = {
+    "audit": "services.identity.audit_cli",
     "events": "backbone.events.cli",
     "keyring": "services.identity.keyring_cli",
     "partner": "backbone.partners.cli",

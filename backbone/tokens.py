@@ -25,6 +25,8 @@ MAX_TOKEN_BYTES = 16 * 1024
 CACHE_SIZE = 10_000
 # The `acr` of the realm (its `acr.loa.map`): the levels of eIDAS (Regulation 910/2014, article 8).
 LEVELS = {"low": 1, "substantial": 2, "high": 3}
+# An organization that is no administration says so in this attribute, which tokens repeat.
+KIND_ATTRIBUTE, COMPANY = "kind", "company"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +237,17 @@ def _administration(claims: dict[str, Any]) -> str:
     if direct := _text(claims, "administration"):
         return direct
     organization = claims.get("organization")
-    aliases = list(organization) if isinstance(organization, list | dict) else []
+    if not isinstance(organization, dict):
+        organization = dict.fromkeys(_texts(organization))
+    aliases = [alias for alias, said in organization.items() if not _is_company(said)]
     # With several memberships the token must say which one acts: none is assumed.
-    return aliases[0] if len(aliases) == 1 and isinstance(aliases[0], str) else ""
+    return aliases[0] if len(aliases) == 1 else ""
+
+
+def _is_company(said: Any) -> bool:
+    kinds = said.get(KIND_ATTRIBUTE) if isinstance(said, dict) else None
+    return isinstance(kinds, list) and COMPANY in kinds
+
+
+def _texts(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

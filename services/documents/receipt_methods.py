@@ -1,15 +1,19 @@
 """The rpcs about receipts of deposits, and what runs behind them."""
 
 import time
+from collections.abc import Callable
 
 from administration.documents.v1 import documents_pb2
 from prometheus_client import Gauge
+from sqlalchemy.orm import Session
 
 from backbone.database import Transactions, after_commit
 from backbone.errors import Unavailable
 from backbone.live import Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc
+from services.documents import accesses
+from services.documents.accesses import Accesses
 from services.documents.documents import Documents
 from services.documents.log import BATCH, Log
 from services.documents.signing import Seals
@@ -28,6 +32,7 @@ class ReceiptMethods:
     call: Call
     live: Watchers
     seals: Seals
+    _accesses: Callable[[Session], Accesses]
 
     @loop(every=0.1)
     def integrate_deposits(self) -> bool:
@@ -61,6 +66,9 @@ class ReceiptMethods:
         self, request: documents_pb2.GetReceiptRequest
     ) -> documents_pb2.GetReceiptResponse:
         end = time.monotonic() + RECEIPT_SECONDS
+        with self.db.transaction() as session:
+            row = Documents(session).readable(request.document_id, self.call.authenticated)
+            self._accesses(session).record(row, accesses.RECEIPT)
         size, receipt = self._receipt(request.document_id)
         with self.live.watching(Log.NAME, self.call.authenticated.subject) as bell:
             while not self._complete(receipt) and self.call.active() and time.monotonic() < end:

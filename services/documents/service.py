@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from administration.documents.v1 import documents_pb2, events_pb2, uploads_pb2
 from prometheus_client import Gauge
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.orm import Session
 
 from backbone import telemetry
 from backbone.database import Database, Transactions, after_commit
@@ -17,6 +18,8 @@ from backbone.live import Live, Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
 from backbone.settings import PREFIX
+from services.documents import accesses
+from services.documents.accesses import Accesses
 from services.documents.checking import LOOK_SECONDS, Checker, Checking, Checks
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
@@ -162,6 +165,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
     ) -> documents_pb2.GetDocumentResponse:
         with self.db.transaction() as session:
             row = Documents(session).readable(request.document_id, self.call.authenticated)
+            self._accesses(session).record(row, accesses.DESCRIBE)
         return documents_pb2.GetDocumentResponse(document=row.to_proto())
 
     @grpc
@@ -170,7 +174,8 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
     ) -> Iterator[documents_pb2.ReadContentResponse]:
         with self.db.transaction() as session:
             row = Documents(session).readable(request.document_id, self.call.authenticated)
-        row.require_available()
+            row.require_available()
+            self._accesses(session).record(row, accesses.READ)
         offset, length = ranges.resolve(request.offset, request.length, row.size_bytes)
         # Before the header: what cannot be opened is refused, not begun.
         chunks = self._contents().get(row, offset, length)
@@ -205,6 +210,9 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
 
     def _contents(self) -> Contents:
         return Contents(self.store, self.keys)
+
+    def _accesses(self, session: Session) -> Accesses:
+        return Accesses(session, self.events, self.call.authenticated)
 
 
 def _announcement(first: documents_pb2.DepositDocumentRequest | None) -> Announcement:

@@ -1,19 +1,15 @@
-"""The administrations of the realm: Keycloak's organizations, by their alias."""
+"""The administrations of the realm, by the alias of their organization."""
 
 import threading
 import time
 from collections.abc import Callable
 
-from keycloak.exceptions import KeycloakError
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 
-from backbone.errors import Unavailable
-from backbone.realm_admin import realm_admin
 from backbone.settings import ClientSettings, RealmSettings, load
-from services.identity.realm import TIMEOUT_SECONDS
+from services.identity.realm_organizations import KeycloakOrganizations
 
-PAGE = 100
 # How long what is known is believed, and how soon an unknown alias is asked for again.
 KNOWN_SECONDS = 60.0
 UNKNOWN_SECONDS = 5.0
@@ -44,35 +40,12 @@ class Administrations:
             return alias in self._known
 
 
-class RealmOrganizations:
-    """The aliases of the realm's enabled organizations. Needs the role ``view-organizations``."""
-
-    def __init__(self, realm: RealmSettings, client: ClientSettings) -> None:
-        self._admin = realm_admin(
-            realm, client.id, client.secret.get_secret_value(), TIMEOUT_SECONDS
-        )
-
-    def aliases(self) -> frozenset[str]:
-        """Raises:
-        Unavailable: the realm does not answer, or refuses to.
-        """
-        found: set[str] = set()
-        first = 0
-        try:
-            while page := self._admin.get_organizations(query={"first": first, "max": PAGE}):
-                found |= {str(item["alias"]) for item in page if item.get("enabled")}
-                first += len(page)
-        except KeycloakError as error:
-            raise Unavailable("The identification service does not answer.") from error
-        return frozenset(found)
-
-
 class KnownAdministrations(DependencyProvider):  # type: ignore[misc]
     """Injects the `Administrations`."""
 
     def setup(self) -> None:
-        organizations = RealmOrganizations(load(RealmSettings), load(ClientSettings))
-        self._administrations = Administrations(organizations.aliases)
+        organizations = KeycloakOrganizations(load(RealmSettings), load(ClientSettings))
+        self._administrations = Administrations(organizations.administrations)
 
     def get_dependency(self, worker_ctx: WorkerContext) -> Administrations:
         return self._administrations

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from administration.identity.v1 import mandates_pb2
-from sqlalchemy import ColumnElement, DateTime, String, or_, select
+from sqlalchemy import ColumnElement, DateTime, SmallInteger, String, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone import paging
 from backbone.database import Base
 from backbone.errors import NotFound
-from services.identity.domain.mandate import State, state
+from services.identity.domain.mandate import Principal, State, state
+from services.identity.domain.organisation import Role
+from services.identity.organisations import MembershipRow
 
 
 class MandateRow(Base):
@@ -30,6 +32,9 @@ class MandateRow(Base):
     accept_time: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     end_time: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     ended_by: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))
+    principal_kind: Mapped[int] = mapped_column(SmallInteger, default=Principal.PERSON)
+    # None for one from before this was kept: then the principal.
+    offered_by: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))
 
     def state(self) -> State:
         return state(self.expire_time, self.accept_time, self.end_time, datetime.now(UTC))
@@ -42,6 +47,8 @@ class MandateRow(Base):
             scopes=self.scopes,
             ended_by=str(self.ended_by or ""),
             state=mandates_pb2.MandateState.ValueType(self.state()),
+            principal_kind=mandates_pb2.PrincipalKind.ValueType(self.principal_kind),
+            offered_by=str(self.offered_by or self.principal_id),
         )
         message.start_time.FromDatetime(self.start_time)
         message.expire_time.FromDatetime(self.expire_time)
@@ -112,7 +119,11 @@ class Mandates:
 
 
 def _concerns(account_id: str) -> ColumnElement[bool]:
+    managed = select(MembershipRow.organisation_id).where(
+        MembershipRow.account_id == uuid.UUID(account_id), MembershipRow.role == Role.MANAGER
+    )
     return or_(
         MandateRow.principal_id == uuid.UUID(account_id),
         MandateRow.representative_id == uuid.UUID(account_id),
+        MandateRow.principal_id.in_(managed),
     )

@@ -4,7 +4,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from administration.identity.v1 import events_pb2
+from administration.identity.v1 import events_pb2, mandates_pb2
 
 from backbone.database import Transactions
 from backbone.errors import Conflict, Forbidden
@@ -28,10 +28,17 @@ class Mandating:
             start_time=offer.start_time,
             expire_time=offer.expire_time,
             create_time=datetime.now(UTC),
+            principal_kind=offer.principal_kind,
+            offered_by=uuid.UUID(self._account_id),
         )
         with self._db.transaction() as session:
             Mandates(session).add(row)
-            event = events_pb2.MandateOffered(**_sides(row), scopes=row.scopes)
+            event = events_pb2.MandateOffered(
+                **_sides(row),
+                scopes=row.scopes,
+                principal_kind=mandates_pb2.PrincipalKind.ValueType(row.principal_kind),
+                offered_by=self._account_id,
+            )
             event.start_time.FromDatetime(row.start_time)
             event.expire_time.FromDatetime(row.expire_time)
             event.create_time.FromDatetime(row.create_time)

@@ -6,13 +6,15 @@ from administration.identity.v1 import (
     consents_pb2,
     events_pb2,
     identity_pb2,
+    journal_pb2,
     keyring_pb2,
     mandates_pb2,
 )
 
+from backbone.accesses import accessed
 from backbone.database import Database, Transactions
 from backbone.dependencies import Settings
-from backbone.errors import InvalidInput, NotFound
+from backbone.errors import Forbidden, InvalidInput, NotFound
 from backbone.events import Events, Publisher
 from backbone.rpc import Call, CurrentCall, Grpc
 from backbone.settings import EventSettings, RealmSettings
@@ -21,15 +23,20 @@ from services.identity.administrations import Administrations, KnownAdministrati
 from services.identity.consents import Consents
 from services.identity.domain.account import Account, Profile
 from services.identity.domain.consent import Terms
-from services.identity.domain.mandate import Offer
+from services.identity.domain.mandate import Offer, Principal
+from services.identity.domain.organisation import Kind, Role
 from services.identity.erasure_methods import ErasureMethods, ErasureSettings
 from services.identity.granting import Granting
+from services.identity.journal_methods import JournalMethods
 from services.identity.keyring import Keyring, MasterKeys
 from services.identity.level_methods import LevelMethods
 from services.identity.mandates import Mandates
 from services.identity.mandating import Mandating
 from services.identity.masters import Masters
+from services.identity.organisation_methods import OrganisationMethods
+from services.identity.organisations import Organisations
 from services.identity.realm import Realm, RealmDirectory
+from services.identity.realm_organizations import Organizations, RealmOrganizations
 from services.identity.session_methods import SessionMethods
 from services.identity.signing import Signer, Signing
 from services.identity.watching import Watch
@@ -37,7 +44,9 @@ from services.identity.watching import Watch
 grpc = Grpc.implementing("administration.identity.v1.IdentityService")
 
 
-class IdentityService(SessionMethods, LevelMethods, ErasureMethods):
+class IdentityService(
+    SessionMethods, LevelMethods, ErasureMethods, JournalMethods, OrganisationMethods
+):
     name = "identity"
 
     db: Transactions = Database()
@@ -45,6 +54,7 @@ class IdentityService(SessionMethods, LevelMethods, ErasureMethods):
     call: Call = CurrentCall()
     realm: RealmDirectory = Realm()
     administrations: Administrations = KnownAdministrations()
+    organizations: RealmOrganizations = Organizations()
     signer: Signer = Signing()
     masters: Masters = MasterKeys()
     settings: EventSettings = Settings(EventSettings)
@@ -137,6 +147,18 @@ class IdentityService(SessionMethods, LevelMethods, ErasureMethods):
         with self.db.transaction() as session:
             consents = Consents(session, request.account_id)
             row = consents.granting(request.administration, request.scope)
+            if row is not None:
+                # What is asked here is given next.
+                self.events.publish(
+                    accessed(
+                        self.call.authenticated,
+                        str(row.account_id),
+                        request.scope,
+                        ("account", str(row.account_id)),
+                        (journal_pb2.GROUNDS_CONSENT, str(row.consent_id)),
+                        request.administration,
+                    )
+                )
         if row is None:
             return consents_pb2.CheckConsentResponse()
         answer = consents_pb2.CheckConsentResponse(granted=True, consent_id=str(row.consent_id))
@@ -160,13 +182,15 @@ class IdentityService(SessionMethods, LevelMethods, ErasureMethods):
     def offer_mandate(
         self, request: mandates_pb2.OfferMandateRequest
     ) -> mandates_pb2.OfferMandateResponse:
+        principal_id, kind = self._principal(request.organisation_id)
         offer = Offer.asked(
-            self.call.authenticated.subject,
+            principal_id,
             request.representative_id,
             request.scopes,
             request.start_time.ToDatetime(UTC) if request.HasField("start_time") else None,
             request.expire_time.ToDatetime(UTC),
             datetime.now(UTC),
+            kind,
         )
         try:
             self._known(offer.representative_id)
@@ -222,6 +246,21 @@ class IdentityService(SessionMethods, LevelMethods, ErasureMethods):
         answer = mandates_pb2.CheckMandateResponse(granted=True, mandate_id=str(row.mandate_id))
         answer.expire_time.FromDatetime(row.expire_time)
         return answer
+
+    def _principal(self, organisation_id: str) -> tuple[str, Principal]:
+        """Whom the caller gives a mandate for: themselves, or a company that they manage."""
+        caller = self.call.authenticated
+        if not organisation_id:
+            return caller.subject, Principal.PERSON
+        with self.db.transaction() as session:
+            organisations = Organisations(session, caller)
+            row = organisations.managed(organisation_id)
+            member = organisations.membership(row, caller.subject)
+        if row.kind != Kind.COMPANY:
+            raise InvalidInput.field("organisation_id", "NOT_A_COMPANY", "must be a company")
+        if member is None or member.role != Role.MANAGER:
+            raise Forbidden("A manager mandates for a company.", reason="NOT_A_MANAGER")
+        return str(row.organisation_id), Principal.COMPANY
 
     def _mandating(self) -> Mandating:
         return Mandating(self.db, self.events, self.call.authenticated.subject)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone.database import Base
 from services.notifications.domain import delivery
-from services.notifications.domain.rules import Notice
+from services.notifications.domain.rules import INVITATION, Notice
 
 
 class State(StrEnum):
@@ -23,6 +23,8 @@ class State(StrEnum):
 
 
 class DeliveryRow(Base):
+    """An e-mail. `account_id` is whom it is for; of an invitation's, the invitation."""
+
     __tablename__ = "deliveries"
 
     delivery_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
@@ -54,12 +56,18 @@ class Deliveries:
         self._session = session
 
     def add(self, notice: Notice, traceparent: str) -> None:
+        self._add(notice.account_id, notice.kind, notice.parameters, traceparent)
+
+    def add_invitation(self, invitation_id: str, traceparent: str) -> None:
+        self._add(invitation_id, INVITATION, {}, traceparent)
+
+    def _add(self, whom: str, kind: str, parameters: dict[str, str], traceparent: str) -> None:
         self._session.add(
             DeliveryRow(
                 delivery_id=uuid.uuid4(),
-                account_id=uuid.UUID(notice.account_id),
-                kind=notice.kind,
-                parameters=notice.parameters,
+                account_id=uuid.UUID(whom),
+                kind=kind,
+                parameters=parameters,
                 traceparent=traceparent,
             )
         )

@@ -12,11 +12,12 @@ from administration.documents.v1.events_pb2 import (
     DocumentShared,
     ExportReady,
 )
-from administration.identity.v1 import identity_pb2
+from administration.identity.v1 import identity_pb2, organisations_pb2
 from administration.identity.v1.events_pb2 import (
     ErasureCancelled,
     ErasureRequested,
     ErasureStarted,
+    MemberInvited,
 )
 from administration.notifications.v1 import notifications_pb2
 from administration.notifications.v1.events_pb2 import EmailAccepted
@@ -25,13 +26,15 @@ from prometheus_client import Gauge
 
 from backbone import personal_data, telemetry
 from backbone.database import Database, Transactions, after_commit
+from backbone.dependencies import Settings
 from backbone.events import Events, Publisher, Received, subscribe
 from backbone.live import Live, Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
+from backbone.settings import EventSettings
 from services.notifications.deliveries import Deliveries, DeliveryRow, State
 from services.notifications.domain import rules, texts
-from services.notifications.domain.rules import Notice
+from services.notifications.domain.rules import INVITATION, Notice
 from services.notifications.inbox import Inboxes
 from services.notifications.mailer import Mail, Mailer, MailError
 
@@ -51,6 +54,7 @@ class NotificationsService:
     identity: Stub = GrpcClient("identity")
     live: Watchers = Live(WATCHERS)
     mailer: Mailer = Mail()
+    settings: EventSettings = Settings(EventSettings)
 
     @subscribe(DocumentDeposited)
     def on_document_deposited(self, event: Received[DocumentDeposited]) -> None:
@@ -92,6 +96,11 @@ class NotificationsService:
         fact, end = event.data, event.data.expire_time.ToDatetime(UTC)
         self._tell(rules.document_shared(fact.document_id, fact.owner_id, fact.administration, end))
 
+    @subscribe(MemberInvited)
+    def on_member_invited(self, event: Received[MemberInvited]) -> None:
+        with self.db.transaction() as session:
+            Deliveries(session).add_invitation(event.data.invitation_id, telemetry.traceparent())
+
     def _tell(self, notice: Notice) -> None:
         with self.db.transaction() as session:
             sequence = Inboxes(session).add(notice)
@@ -112,18 +121,13 @@ class NotificationsService:
         return True
 
     def _send(self, delivery: DeliveryRow) -> None:
-        account_id, delivery_id = str(delivery.account_id), str(delivery.delivery_id)
+        delivery_id = str(delivery.delivery_id)
         try:
-            contact = self.identity.get_contact(
-                identity_pb2.GetContactRequest(account_id=account_id)
-            )
-            if not contact.email:
+            name, email, letter = self._letter(delivery)
+            if not email:
                 delivery.state = State.UNREACHABLE
                 return
-            letter = texts.letter(
-                delivery.kind, delivery.parameters, contact.locale, contact.display_name
-            )
-            self.mailer.send(delivery_id, contact.display_name, contact.email, letter)
+            self.mailer.send(delivery_id, name, email, letter)
         except (grpclib.RpcError, MailError) as error:
             log.warning("delivery %s failed: %s", delivery_id, type(error).__name__)
             delivery.failed(permanent=_permanent(error))
@@ -133,9 +137,29 @@ class NotificationsService:
             delivery.failed(permanent=False)
         else:
             delivery.state = State.SENT
-            self.events.publish(
-                EmailAccepted(delivery_id=delivery_id, account_id=account_id, kind=delivery.kind)
-            )
+            accepted = EmailAccepted(delivery_id=delivery_id, kind=delivery.kind)
+            if delivery.kind != INVITATION:
+                accepted.account_id = str(delivery.account_id)
+            self.events.publish(accepted)
+
+    def _letter(self, delivery: DeliveryRow) -> tuple[str, str, texts.Text]:
+        """Whom to write to by name, where (empty: nowhere), and what."""
+        whom = str(delivery.account_id)
+        if delivery.kind == INVITATION:
+            asked = organisations_pb2.GetInvitationLetterRequest(invitation_id=whom)
+            invitation = self.identity.get_invitation_letter(asked)
+            until = invitation.expire_time.ToDatetime(UTC).strftime("%d/%m/%Y")
+            parameters = {
+                "invitation_id": whom,
+                "organisation_name": invitation.organisation_name,
+                "until": until,
+                "url": self.settings.public_url,
+            }
+            return "", invitation.email, texts.render(INVITATION, parameters, "fr")
+        contact = self.identity.get_contact(identity_pb2.GetContactRequest(account_id=whom))
+        name = contact.display_name
+        letter = texts.letter(delivery.kind, delivery.parameters, contact.locale, name)
+        return name, contact.email, letter
 
     @loop(every=0.25)
     def look_for_entries(self) -> bool:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from administration.identity.v1 import mandates_pb2
 
+from tests.support import organisations
 from tests.support.kafka import header, internal_options, tap
 from tests.support.realm import Person, Realm
 from tests.support.rpc import Client
@@ -197,6 +198,49 @@ def test_a_mandate_that_cannot_be_is_refused_by_its_field(
     answer = principal.offers(representative, **change)
     assert answer.status_code == 400
     assert [(e["field"], e["reason"]) for e in answer.json()["errors"]] == [(field, reason)]
+
+
+def test_a_company_mandates_by_its_managers(
+    gateway: httpx.Client, identity: Client, realm: Realm, principal: Side, representative: Side
+) -> None:
+    admin = organisations.Side(gateway, realm.token("admin"))
+    company, office = admin.created(organisations.COMPANY), admin.created()
+    key = company["organisationId"]
+    refused = principal.offers(representative, organisationId=key)
+    assert (refused.status_code, refused.json()["reason"]) == (404, "ORGANISATION_NOT_FOUND")
+    mine = principal.person.account_id
+    assert admin.sets(company, mine, organisations.AGENT).is_success
+    refused = principal.offers(representative, organisationId=key)
+    assert (refused.status_code, refused.json()["reason"]) == (403, "NOT_A_MANAGER")
+    for made in (company, office):
+        assert admin.sets(made, mine, organisations.MANAGER).is_success
+    (error,) = principal.offers(representative, organisationId=office["organisationId"]).json()[
+        "errors"
+    ]
+    assert (error["field"], error["reason"]) == ("organisationId", "NOT_A_COMPANY")
+
+    mandate_id = principal.offered(representative, organisationId=key)
+    accepted = representative.does("accept", mandate_id).json()["mandate"]
+    assert (accepted["principalId"], accepted["principalKind"]) == (key, "PRINCIPAL_KIND_COMPANY")
+    assert accepted["offeredBy"] == mine
+    # For the company, and for nobody who manages it.
+    assert granted(identity, realm, representative, principal) == ""
+    request = mandates_pb2.CheckMandateRequest(
+        representative_id=representative.person.account_id,
+        principal_id=key,
+        scope="documents.read",
+    )
+    token = realm.client_token("documents")
+    assert identity.check_mandate(request, token=token).mandate_id == mandate_id
+
+    with realm.person() as created:
+        other = Side(gateway, created, realm.token_of(created))
+        assert other.get(f"{PATH}/{mandate_id}").status_code == 404
+        assert admin.sets(company, created.account_id, organisations.MANAGER).is_success
+        assert mandate_id in other.get().text
+        ended = other.does("end", mandate_id).json()["mandate"]
+        assert ended["endedBy"] == created.account_id
+    assert not identity.check_mandate(request, token=token).granted
 
 
 def test_nobody_mandates_themselves(principal: Side) -> None:

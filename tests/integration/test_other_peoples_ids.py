@@ -31,7 +31,8 @@ METHODS = [
 # Words that a rule asks for and no rule can tell.
 WORDS = {
     "administration": "caf-martinique",
-    "email": "personne@ailleurs.example",
+    "email": "ailleurs@courriel.example",
+    "siret": "73282932000074",
     "topic": TOPIC,
     "url": "https://ailleurs.example/a",
 }

@@ -15,6 +15,7 @@ from keycloak import KeycloakAdmin
 from keycloak.exceptions import KeycloakDeleteError
 
 from tests.support.dpop import Prover
+from tests.support.polling import eventually
 
 # Of the 300 s that a token lives.
 REUSE_SECONDS = 120.0
@@ -187,6 +188,29 @@ class Realm:
             password=person.password,
         )
 
+    def organization(self, alias: str, member: Person) -> None:
+        """Makes an organization in the realm past the services, as its console does."""
+        made = self._admin.create_organization({"name": alias, "alias": alias, "enabled": True})
+        self._admin.organization_user_add(member.account_id, str(made))
+
+    def organizations(self, alias: str) -> list[dict[str, Any]]:
+        """The realm's organizations of an alias: one or none."""
+        return [
+            found
+            for found in self._admin.get_organizations(query={"max": 1000, "first": 0})
+            if found["alias"] == alias
+        ]
+
+    def members(self, alias: str) -> list[dict[str, Any]]:
+        """The accounts that the realm has as members of an organization."""
+        (found,) = self.organizations(alias)
+        return list(self._admin.get_organization_members(found["id"]))
+
+    def leave(self, alias: str, account_id: str) -> None:
+        """Ends a membership in the realm past the services."""
+        (found,) = self.organizations(alias)
+        self._admin.organization_user_remove(account_id, found["id"])
+
     def subject(self, role: str) -> str:
         """The account identifier of a development account."""
         username = self._stack["accounts"][role]["username"]
@@ -240,12 +264,18 @@ class Realm:
         try:
             yield Person(str(account_id), username, password, f"Éloïse Essai-{mark}", email)
         finally:
-            try:
-                self._admin.delete_user(account_id)
-            except KeycloakDeleteError as error:
-                # A test may have had it erased.
-                if error.response_code != HTTPStatus.NOT_FOUND:
-                    raise
+            eventually(lambda: self._deleted(str(account_id)), 20, "the realm to forget a person")
+
+    def _deleted(self, account_id: str) -> bool:
+        """False while the realm is changing the same account for somebody else."""
+        try:
+            self._admin.delete_user(account_id)
+        except KeycloakDeleteError as error:
+            # A test may have had it erased.
+            if error.response_code not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
+                raise
+            return bool(error.response_code == HTTPStatus.NOT_FOUND)
+        return True
 
     def _password(self, username: str, password: str) -> str:
         return self._cached(

@@ -10,8 +10,10 @@ from typing import Any
 import grpc
 import pytest
 from administration.identity.v1.identity_pb2 import GetContactResponse
+from administration.identity.v1.organisations_pb2 import GetInvitationLetterResponse
 
 from backbone.errors import Unavailable
+from backbone.settings import EventSettings
 from services.notifications.deliveries import DeliveryRow, State
 from services.notifications.domain import delivery as backoff
 from services.notifications.domain.texts import Text
@@ -51,6 +53,7 @@ class Sending:
     """One delivery, and what it meets."""
 
     contact: Any = None
+    invitation: Any = None
     mailer: Mailer = field(default_factory=Mailer)
     kind: str = "DocumentDeposited"
     attempts: int = 0
@@ -67,10 +70,34 @@ class Sending:
             attempts=self.attempts,
         )
         service: Any = NotificationsService()
-        service.identity = SimpleNamespace(get_contact=answer(self.contact or CONTACT))
+        service.identity = SimpleNamespace(
+            get_contact=answer(self.contact or CONTACT),
+            get_invitation_letter=answer(self.invitation),
+        )
+        service.settings = EventSettings()
         service.mailer = self.mailer
         service.events = SimpleNamespace(publish=self.published.append)
         service._send(self.row)
+
+
+def test_an_invitation_goes_to_its_address_and_names_no_account() -> None:
+    letter = GetInvitationLetterResponse(email="i@courriel.example", organisation_name="Ville")
+    letter.expire_time.FromJsonString("2027-01-01T00:00:00Z")
+    sending = Sending(kind="MemberInvited", invitation=letter)
+    ((_, name, address, text),) = sending.mailer.sent
+    assert (name, address) == ("", "i@courriel.example")
+    assert text.subject == "Vous êtes invité(e) à rejoindre Ville"
+    assert "01/01/2027" in text.body
+    assert str(sending.row.account_id) in text.body
+    (event,) = sending.published
+    assert event.account_id == ""
+    assert "courriel" not in str(event)
+
+
+def test_an_invitation_that_has_ended_is_not_sent() -> None:
+    sending = Sending(kind="MemberInvited", invitation=GetInvitationLetterResponse())
+    assert sending.row.state == State.UNREACHABLE
+    assert sending.mailer.sent == []
 
 
 def test_a_mail_that_was_taken_is_sent_and_published_without_its_address() -> None:

@@ -19,6 +19,17 @@ NOTICES = [
     rules.erasure_requested("doc-1", "owner-1", MOMENT),
     rules.erasure_cancelled("doc-1", "owner-1"),
     rules.document_refused("doc-1", "owner-1", "MALWARE"),
+    Notice(
+        "invitation-1",
+        rules.INVITATION,
+        "",
+        {
+            "invitation_id": "doc-1",
+            "organisation_name": "Ville d’Essai",
+            "until": "01/01/2027",
+            "url": "https://api.example.org",
+        },
+    ),
 ]
 
 

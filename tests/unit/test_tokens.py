@@ -53,6 +53,10 @@ def test_a_caller_is_printed_without_token_name_or_address(signing_realm: FakeRe
         ({"organization": ["one", "two"]}, ""),
         ({"organization": "ville-fort-de-france"}, ""),
         ({"organization": [7]}, ""),
+        ({"organization": {"sarl-essai": {"kind": ["company"]}}}, ""),
+        ({"organization": {"sarl-essai": {"kind": ["company"]}, "ville": {}}}, "ville"),
+        ({"organization": {"ville": {"kind": ["administration"]}}}, "ville"),
+        ({"organization": {"ville": {"kind": "company"}}}, "ville"),
         ({"administration": ["caf-martinique"]}, ""),
     ],
 )

@@ -8,6 +8,13 @@ from enum import IntEnum
 from backbone.errors import InvalidInput
 
 
+class Principal(IntEnum):
+    """The numbers of the contract's `PrincipalKind`."""
+
+    PERSON = 1
+    COMPANY = 2
+
+
 class State(IntEnum):
     """The numbers of the contract's `MandateState`."""
 
@@ -18,13 +25,16 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a person offers another. Identifiers are lower-case UUIDs."""
+    """What a person offers another, for themselves or for a company that they manage. Identifiers
+    are lower-case UUIDs.
+    """
 
     principal_id: str
     representative_id: str
     scopes: tuple[str, ...]
     start_time: datetime
     expire_time: datetime
+    principal_kind: Principal = Principal.PERSON
 
     @classmethod
     def asked(
@@ -35,6 +45,7 @@ class Offer:
         start_time: datetime | None,
         expire_time: datetime,
         now: datetime,
+        principal_kind: Principal = Principal.PERSON,
     ) -> "Offer":
         """An offer as a person asks for it: each scope once, from now when no start is given.
 
@@ -49,7 +60,8 @@ class Offer:
         start = start_time or now
         if start >= expire_time:
             raise InvalidInput.field("expire_time", "REVERSED", "must lie after `start_time`")
-        return cls(principal_id, representative_id, tuple(sorted(set(scopes))), start, expire_time)
+        named = tuple(sorted(set(scopes)))
+        return cls(principal_id, representative_id, named, start, expire_time, principal_kind)
 
 
 def state(

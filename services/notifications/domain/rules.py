@@ -14,6 +14,10 @@ class Notice:
     parameters: dict[str, str]
 
 
+# Told by e-mail alone, and to an address instead of an account: the invitation knows which.
+INVITATION = "MemberInvited"
+
+
 def document_deposited(document_id: str, owner_id: str) -> Notice:
     return Notice(owner_id, "DocumentDeposited", document_id, {"document_id": document_id})
 

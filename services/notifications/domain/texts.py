@@ -92,6 +92,18 @@ _TEXTS: dict[str, dict[str, Text]] = {
             "Reference: {erasure_id}\n",
         ),
     },
+    # The person may have no account yet, so no language and no name are known.
+    "MemberInvited": {
+        "fr": Text(
+            "Vous êtes invité(e) à rejoindre {organisation_name}",
+            "Bonjour,\n\n"
+            "« {organisation_name} » vous invite à agir en son nom sur les services en ligne.\n"
+            "Connectez-vous avec cette adresse ({url}), ou créez d’abord votre compte, puis"
+            " acceptez l’invitation avant le {until}.\n"
+            "Référence : {invitation_id}\n\n"
+            "Si vous n’attendiez pas ce message, ignorez-le.\n",
+        ),
+    },
 }
 
 # What a parameter's word reads as, by the parameter's name; a word without its own reads OTHER.
