@@ -5,7 +5,6 @@ done before the commit that says so: a crash leaves a step that is taken again.
 """
 
 import secrets
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +17,7 @@ from backbone.errors import Conflict, NotFound
 from backbone.events import Publisher
 from services.identity.ending import Ending
 from services.identity.erasures import ErasureRow, Erasures, State, digest
+from services.identity.journal import Journal
 from services.identity.keeping import Keeping
 from services.identity.personal_data import forget
 from services.identity.realm import RealmDirectory
@@ -41,10 +41,11 @@ class Erasing:
         *,
         keeping: Keeping,
         realm: RealmDirectory,
-        certify: Callable[[ErasureRow], str],
+        signer: Signer,
+        issuer: str,
     ) -> None:
         self._db, self._events, self._ending = db, events, ending
-        self._keeping, self._realm, self._certify = keeping, realm, certify
+        self._keeping, self._realm, self._signer, self._issuer = keeping, realm, signer, issuer
 
     def ask(self, account_id: str, grace: timedelta) -> tuple[ErasureRow, str]:
         """The erasure, and the code that cancels it; the account is disabled from now on.
@@ -136,6 +137,7 @@ class Erasing:
         account_id = str(row.account_id)
         self._realm.delete_account(account_id)
         counts = forget(session, account_id)
+        counts["journal_line"] = Journal(session).forget(account_id, self._signer, self._issuer)
         retained = any(i.get("retainedBy") for p in row.parts.values() for i in p["items"])
         if not retained:
             self._keeping.destroy(account_id)
@@ -148,21 +150,16 @@ class Erasing:
             events_pb2.AccountErased(erasure_id=str(row.erasure_id), account_id=account_id)
         )
 
-
-def certifying(signer: Signer, issuer: str) -> Callable[[ErasureRow], str]:
-    """Signs what was done: it names the erasure, and nobody."""
-
-    def certify(row: ErasureRow) -> str:
+    def _certify(self, row: ErasureRow) -> str:
+        """Signs what was done: it names the erasure, and nobody."""
         statement = {
-            "iss": issuer,
+            "iss": self._issuer,
             "iat": int(datetime.now(UTC).timestamp()),
             "sub": str(row.erasure_id),
             "requested": int(row.create_time.timestamp()),
             "parts": [part for _, part in sorted(row.parts.items())],
         }
-        return signer.sign(CERTIFICATE, statement)
-
-    return certify
+        return self._signer.sign(CERTIFICATE, statement)
 
 
 def _items(fact: events_pb2.PersonalDataErased) -> list[dict[str, Any]]:

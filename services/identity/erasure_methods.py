@@ -15,7 +15,7 @@ from backbone.loops import loop
 from backbone.rpc import Call, Grpc
 from backbone.settings import PREFIX, EventSettings
 from services.identity.ending import Ending
-from services.identity.erasing import Erasing, certifying
+from services.identity.erasing import Erasing
 from services.identity.erasures import Erasures
 from services.identity.keeping import Keeping
 from services.identity.masters import Masters
@@ -95,5 +95,6 @@ class ErasureMethods:
             self._ending(),
             keeping=Keeping(self.db, self.events, self.masters),
             realm=self.realm,
-            certify=certifying(self.signer, self.settings.public_url),
+            signer=self.signer,
+            issuer=self.settings.public_url,
         )

@@ -219,13 +219,7 @@ class Organisations:
 
     def own(self) -> Sequence[tuple[MembershipRow, OrganisationRow]]:
         """What the caller is a member of, newest first."""
-        query = (
-            select(MembershipRow, OrganisationRow)
-            .join(OrganisationRow)
-            .where(MembershipRow.account_id == self._account_id, MembershipRow.role.is_not(None))
-            .order_by(MembershipRow.join_time.desc())
-        )
-        return [(member, row) for member, row in self._session.execute(query)]
+        return memberships_of(self._session, str(self._account_id))
 
     def _visible(self) -> Select[OrganisationRow]:
         query = select(OrganisationRow)
@@ -237,6 +231,19 @@ class Organisations:
             MembershipRow.role.is_not(None),
         )
         return query.where(or_(OrganisationRow.kind == Kind.ADMINISTRATION, own))
+
+
+def memberships_of(
+    session: Session, account_id: str
+) -> Sequence[tuple[MembershipRow, OrganisationRow]]:
+    """What a person is a member of, newest first."""
+    query = (
+        select(MembershipRow, OrganisationRow)
+        .join(OrganisationRow)
+        .where(MembershipRow.account_id == uuid.UUID(account_id), MembershipRow.role.is_not(None))
+        .order_by(MembershipRow.join_time.desc())
+    )
+    return [(member, row) for member, row in session.execute(query)]
 
 
 def joined(row: OrganisationRow, account_id: str, role: Role) -> MembershipRow:

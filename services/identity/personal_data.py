@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 from backbone.personal_data import Reader
 from services.identity.accounts import AccountRow, Accounts, to_proto
 from services.identity.consents import ConsentRow, Consents
+from services.identity.journal import Journal
 from services.identity.levels import LevelRecordRow, Levels
 from services.identity.mandates import MandateRow, Mandates
 from services.identity.orders import OrderRow
+from services.identity.organisations import MembershipRow, memberships_of
 from services.identity.realm_log import RealmEventRow, sign_ins
 
 PAGE_SIZE = 200
@@ -43,12 +45,23 @@ def held(session: Session, account_id: str) -> Mapping[str, Reader]:
         rows, following = sign_ins(session, account_id, PAGE_SIZE, page_token)
         return [row.to_proto() for row in rows], following
 
+    def memberships(_: str) -> Records:
+        own = memberships_of(session, account_id)
+        return [member.to_membership(row) for member, row in own], ""
+
+    def journal(page_token: str) -> Records:
+        lines = Journal(session)
+        rows, following = lines.page(account_id, PAGE_SIZE, page_token)
+        return lines.entries(rows), following
+
     return {
         "account": account,
         "consents": consents,
         "mandates": mandates,
         "levels": levels,
         "sign-ins": logins,
+        "memberships": memberships,
+        "journal": journal,
     }
 
 
@@ -61,6 +74,7 @@ def forget(session: Session, account_id: str) -> dict[str, int]:
         "mandate": delete(MandateRow).where(
             or_(MandateRow.principal_id == key, MandateRow.representative_id == key)
         ),
+        "membership": delete(MembershipRow).where(MembershipRow.account_id == key),
         "level": delete(LevelRecordRow).where(LevelRecordRow.account_id == key),
         "sign_in": delete(RealmEventRow).where(RealmEventRow.account_id == key),
         "order": delete(OrderRow).where(OrderRow.account_id == key),
