@@ -54,7 +54,7 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
         self._stopping = threading.Event()
         self._running: list[threading.Event] = []
         self.trouble: str | None = "events are not consumed yet"
-        self._heard, self._refusals = False, 0
+        self._heard = False
 
     def register(self, event: type[Message], handler: Handler) -> None:
         """Adds the handler of one event type; before `start`.
@@ -171,39 +171,42 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
     def _deaf(self, consumer: KafkaConsumer) -> bool:
         """Whether silence means that this consumer will never hear anything.
 
-        A consumer that starts while the broker does can wait for ever for its coordinator, and
-        `poll` tells of nothing (seen with kafka-python 3.0.12): Kafka answers another client then.
+        Two ways to be so were seen with kafka-python 3.0.12, and `poll` tells of neither. One that
+        starts while the broker does can wait for ever for its coordinator: Kafka answers another
+        client then. One whose heartbeats have stopped, on a starved machine, is put out of its
+        group: its commits are refused.
         """
         settings = load(KafkaSettings)
-        return (
-            not self._answered(consumer, PROMPT_SECONDS)
-            and topics.answers(settings)
-            and not self._answered(consumer, ANSWER_SECONDS)
-            and topics.answers(settings)
-        )
+        try:
+            return (
+                not self._answered(consumer, PROMPT_SECONDS)
+                and topics.answers(settings)
+                and not self._answered(consumer, ANSWER_SECONDS)
+                and topics.answers(settings)
+            )
+        except CommitFailedError as error:
+            self._tell(error)
+            return True
 
     def _answered(self, consumer: KafkaConsumer, seconds: float) -> bool:
-        """Whether the group's coordinator answers this consumer, as one of its members.
+        """Whether the group's coordinator answers this consumer.
 
-        A consumer whose heartbeats have stopped is put out of its group and is told nothing (seen
-        with kafka-python 3.0.12 on a starved machine): a commit tells it, and its next poll joins
-        again. Refused a second time, it will not recover.
+        Raises:
+            CommitFailedError: as to somebody who is no member of the group.
         """
         wait = int(seconds * 1000)
         try:
             mine = min(consumer.assignment(), default=None)
             if mine and (at := consumer.position(mine, timeout_ms=wait)) is not None:
+                # All that was polled is applied: a commit that changes nothing, and that counts as
+                # a heartbeat.
                 consumer.commit({mine: OffsetAndMetadata(at, "", -1)}, timeout_ms=wait)
             else:
                 consumer.committed(TopicPartition(min(self._topics), 0), timeout_ms=wait)
-        except CommitFailedError as error:
-            self._tell(error)
-            self._refusals += 1
-            return self._refusals < 2
         except RetriableError as error:
             self._tell(error)
             return False
-        self._heard, self._refusals, self.trouble = True, 0, None
+        self._heard, self.trouble = True, None
         return True
 
     def _commit(self, consumer: KafkaConsumer, applied: Offsets) -> Offsets:
