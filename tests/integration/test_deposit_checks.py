@@ -14,6 +14,7 @@ from administration.notifications.v1 import notifications_pb2
 from minio import Minio
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 import deploy.local
 from deploy.local.clamav import EICAR
@@ -168,7 +169,8 @@ def test_two_replicas_never_check_the_same_deposit_at_once(
     documents: Client, token: str, stack: dict[str, Any], no_antivirus: None
 ) -> None:
     sent = {vault.sent(documents, token, vault.unique_bytes()).document_id for _ in range(3)}
-    engine = create_engine(stack["postgres"]["databases"]["documents"])
+    # As many connections as deposits wait, those of other tests too.
+    engine = create_engine(stack["postgres"]["databases"]["documents"], poolclass=NullPool)
     claimed: list[str] = []
     with ExitStack() as open_at_once:
 
@@ -194,12 +196,11 @@ def test_a_store_that_gives_other_bytes_is_found_out(
         secret_key=storage["root_secret_key"],
         secure=False,
     )
-    client.put_object(
-        bucket_name=storage["bucket"],
-        object_name=sent.document_id,
-        data=io.BytesIO(vault.unique_bytes()),
-        length=1000,
-    )
+    place = {"bucket_name": storage["bucket"], "object_name": sent.document_id}
+    size = client.stat_object(**place).size
+    assert size
+    other = io.BytesIO(vault.unique_bytes(size))
+    client.put_object(**place, data=other, length=size)
     deploy.local.start("clamav")
     document = vault.checked(documents, token, sent.document_id)
     assert document.state == REFUSED

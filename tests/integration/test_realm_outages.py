@@ -58,6 +58,8 @@ def known(database: Tables, person: Person) -> set[str]:
 
 
 def kill_identity() -> None:
+    # Once it runs: what dies while it starts is started again more and more slowly.
+    deploy.local.wait_healthy("identity")
     os.kill(deploy.local.pid("identity"), signal.SIGKILL)
 
 

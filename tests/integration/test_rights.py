@@ -36,9 +36,9 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def restarted(name: str) -> None:
-    """A service is killed, as by a power cut, and started again."""
-    os.kill(deploy.local.load()["processes"][name], signal.SIGKILL)
-    deploy.local.restart(name)
+    """A service is killed, and started again by its supervisor."""
+    os.kill(deploy.local.pid(name), signal.SIGKILL)
+    deploy.local.wait_healthy(name)
 
 
 def export(gateway: httpx.Client, token: str) -> dict[str, Any]:
@@ -80,9 +80,9 @@ def test_an_export_holds_everything_of_its_person_and_nothing_of_others(
     assert gateway.post("/v1/me/consents", json=CONSENT, headers=bearer(token)).status_code == 200
     contents = {}
     for number in range(3):
-        data = vault.unique_bytes(100_000 * number + 1)
-        deposited = vault.deposit(documents, token, data, name=f"pièce {number}.bin")
-        contents[f"documents/{deposited.document_id}/pièce {number}.bin"] = data
+        data = vault.unique_bytes(100_000 * number + 1_000)
+        deposited = vault.deposit(documents, token, data, name=f"pièce {number}.pdf")
+        contents[f"documents/{deposited.document_id}/pièce {number}.pdf"] = data
     with realm.person() as other:
         vault.deposit(documents, realm.token_of(other), vault.unique_bytes())
 

@@ -15,6 +15,7 @@ from joserfc import jws
 from joserfc.jwk import RSAKey
 
 from backbone import contracts
+from tests.support import vault
 from tests.support.dpop import Prover
 from tests.support.polling import eventually
 from tests.support.realm import Person, Realm
@@ -223,15 +224,22 @@ def bound(gateway: httpx.Client, realm: Realm, person: Person) -> Bound:
 def test_a_bound_token_does_everything_with_a_proof_for_each_request(bound: Bound) -> None:
     assert bound.call("GET", "/v1/me").status_code == 200
     headers = {"Content-Disposition": "attachment; filename=acte.pdf"}
-    made = bound.call("POST", "/v1/documents", content=b"bytes of it", headers=headers)
+    data = vault.unique_bytes()
+    made = bound.call("POST", "/v1/documents", content=data, headers=headers)
     assert made.status_code == 201, made.text
     path = made.headers["location"]
-    assert bound.call("GET", path).status_code == 200
+
+    def available() -> bool:
+        told = bound.call("GET", path)
+        assert told.status_code == 200
+        return bool(told.json()["document"]["state"] == "DOCUMENT_STATE_AVAILABLE")
+
+    eventually(available)
     assert bound.call("GET", "/v1/documents?pageSize=1").status_code == 200
     content = f"{path}/content"
-    assert bound.call("GET", content).content == b"bytes of it"
+    assert bound.call("GET", content).content == data
     # Two rpcs answer these: one proof is good for both.
-    assert bound.call("GET", content, headers={"Range": "bytes=0-4"}).content == b"bytes"
+    assert bound.call("GET", content, headers={"Range": "bytes=0-4"}).content == data[:5]
     assert bound.call("HEAD", content).status_code == 200
 
 
