@@ -1,11 +1,20 @@
-"""Waiting before another try: doubled each time, jittered, cut short by a stop."""
+"""Waiting before another try: longer each time, up to a longest."""
 
 import random
 import threading
+from datetime import timedelta
+
+
+def pause(failures: int, first: timedelta, longest: timedelta, *, growth: float = 2.0) -> timedelta:
+    """How long to wait after so many failures, at least one: `first`, then `growth` times as long
+    each time. For a try whose time is stored.
+    """
+    # Bounded before it is computed: 2 to the 60th is no time span.
+    return min(first * growth ** min(failures - 1, 20), longest)
 
 
 class Backoff:
-    """Pauses of `first` seconds, doubling up to `longest`, each ± 20 %."""
+    """Pauses of `first` seconds, doubling up to `longest`, each ± 20 %, cut short by a stop."""
 
     def __init__(self, first: float, longest: float) -> None:
         self._first, self._longest = first, longest

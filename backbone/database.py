@@ -126,6 +126,13 @@ def _ask_after_idling(engine: Engine) -> None:
                 raise DisconnectionError from error
 
 
+def open_database() -> Transactions:
+    """The database of the environment, for commands: a service has its pool."""
+    url = load(DatabaseSettings).url.get_secret_value()
+    # No value of a statement in an error message: it may be personal data.
+    return Transactions(create_engine(url, hide_parameters=True))
+
+
 class DatabasePool(SharedExtension):  # type: ignore[misc]
     """The engine, shared by all that a service stores."""
 

@@ -213,6 +213,14 @@ def problem(error: BaseException, trace_id: str = "") -> dict[str, Any]:
     return _problem(status, title, reason, "The gateway failed.", (), trace_id)
 
 
+def reason_of(call: Any) -> str:
+    """The reason that a failed call to another service gives; "" when it gives none."""
+    rich = rpc_status.from_call(call)
+    info = error_details_pb2.ErrorInfo()
+    given = any(packed.Unpack(info) for packed in (rich.details if rich else ()))
+    return str(info.reason) if given else ""
+
+
 def _problem_of_call(call: Any, trace_id: str) -> dict[str, Any]:
     number = call.code().value[0]
     status, title, reason = _BY_CODE.get(number, _INTERNAL)

@@ -25,7 +25,8 @@ from deploy.local.clamav import EICAR
 from drills.kill_services import POLL_SECONDS, SETTLE_SECONDS, Citizen, everything, get
 from drills.verdict import Verdict
 from services.documents.reconciling import Reconciler, ReconcileSettings, Rounds, S3Inventory
-from services.documents.store import S3Store, StorageSettings
+from services.documents.s3 import StorageSettings
+from services.documents.store import S3Store
 
 VICTIMS = ("documents", "documents", "documents", "clamav")
 ROUNDS = 100

@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from sqlalchemy import create_engine
 
-from backbone.database import Transactions
+from backbone.database import open_database
 from backbone.events import topics
 from backbone.events.desk import Desk
 from backbone.events.desk import tail as tail_
 from backbone.printing import print_table
-from backbone.settings import DatabaseSettings, EventSettings, KafkaSettings, load
+from backbone.settings import EventSettings, KafkaSettings, load
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 of_consumer = click.option("--consumer", required=True, help="The service that consumes.")
@@ -105,9 +104,7 @@ def replay(consumer: str, since: datetime) -> None:
 
 
 def _desk(consumer: str) -> Desk:
-    url = load(DatabaseSettings).url.get_secret_value()
-    transactions = Transactions(create_engine(url, hide_parameters=True))
-    return Desk(consumer, transactions, load(EventSettings), load(KafkaSettings))
+    return Desk(consumer, open_database(), load(EventSettings), load(KafkaSettings))
 
 
 def _utc(moment: datetime | None) -> datetime | None:

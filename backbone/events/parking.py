@@ -16,6 +16,7 @@ from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
+from backbone.backoff import pause
 from backbone.events import envelope, topics
 from backbone.events.tables import dead_letters, outbox, parked
 from backbone.settings import EventSettings
@@ -120,9 +121,7 @@ class Parking:
         return False
 
     def _pause(self, attempts: int) -> timedelta:
-        # Bounded before it is computed: 2 to the 60th is no time span.
-        seconds = self._settings.event_pause * pow(2.0, min(attempts - 1, 20))
-        return min(timedelta(seconds=seconds), LONGEST_PAUSE)
+        return pause(attempts, timedelta(seconds=self._settings.event_pause), LONGEST_PAUSE)
 
 
 def as_record(row: Row[Any]) -> ConsumerRecord:

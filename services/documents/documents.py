@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeVar
 
 from administration.documents.v1 import deposits_pb2, documents_pb2, events_pb2
 from sqlalchemy import (
@@ -26,11 +27,14 @@ from sqlalchemy.dialects.postgresql import UUID, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone import paging
+from backbone.backoff import pause
 from backbone.database import Base
 from backbone.errors import Conflict, NotFound
 from backbone.tokens import Caller
 from services.documents.checks.verdict import Reason, Remark
 
+# Those that say the same of a document.
+Described = TypeVar("Described", events_pb2.DocumentDeposited, events_pb2.DocumentReceived)
 # Between two tries of a check: doubled each time, up to the longest.
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 
@@ -123,14 +127,7 @@ class DocumentRow(Base):
     def accept(self, remarks: Iterable[Remark]) -> events_pb2.DocumentDeposited:
         """Makes it available; the event that tells."""
         self.state, self.remarks = State.AVAILABLE, sorted(remarks)
-        event = events_pb2.DocumentDeposited(
-            document_id=str(self.document_id),
-            owner_id=str(self.owner_id),
-            media_type=self.media_type,
-            size_bytes=self.size_bytes,
-        )
-        event.create_time.FromDatetime(self.create_time)
-        return event
+        return self._described(events_pb2.DocumentDeposited())
 
     def refuse(self, reason: Reason) -> events_pb2.DocumentRefused:
         """Refuses it for good; the event that tells."""
@@ -143,20 +140,18 @@ class DocumentRow(Base):
 
     def received(self) -> events_pb2.DocumentReceived:
         """The event that tells that it is there, and being checked."""
-        event = events_pb2.DocumentReceived(
-            document_id=str(self.document_id),
-            owner_id=str(self.owner_id),
-            media_type=self.media_type,
-            size_bytes=self.size_bytes,
-        )
+        return self._described(events_pb2.DocumentReceived())
+
+    def _described(self, event: Described) -> Described:
+        event.document_id, event.owner_id = str(self.document_id), str(self.owner_id)
+        event.media_type, event.size_bytes = self.media_type, self.size_bytes
         event.create_time.FromDatetime(self.create_time)
         return event
 
     def check_later(self) -> None:
         """It could not be checked: tried again, more and more patiently."""
-        pause = min(FIRST_PAUSE * 2 ** min(self.check_tries, 10), LONGEST_PAUSE)
         self.check_tries += 1
-        self.check_time = func.now() + pause
+        self.check_time = func.now() + pause(self.check_tries, FIRST_PAUSE, LONGEST_PAUSE)
 
 
 class ShareRow(Base):

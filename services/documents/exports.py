@@ -9,6 +9,7 @@ from sqlalchemy import DateTime, Integer, String, delete, func, select
 from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from backbone.backoff import pause
 from backbone.database import Base
 from backbone.errors import NotFound
 
@@ -156,5 +157,4 @@ def failed(row: ExportRow) -> None:
     if row.attempts >= MAX_ATTEMPTS:
         row.state = State.FAILED
     else:
-        pause = min(FIRST_PAUSE * 2 ** (row.attempts - 1), LONGEST_PAUSE)
-        row.next_attempt_time = func.now() + pause
+        row.next_attempt_time = func.now() + pause(row.attempts, FIRST_PAUSE, LONGEST_PAUSE)

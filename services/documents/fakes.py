@@ -9,7 +9,7 @@ from administration.identity.v1 import keyring_pb2
 
 from backbone import wrapping
 from backbone.errors import DomainError, Gone, Unavailable, to_grpc
-from services.documents.store import CHUNK_BYTES
+from services.documents.s3 import CHUNK_BYTES
 
 
 class MemoryStore:

@@ -11,11 +11,9 @@ from typing import Any, Protocol
 
 import grpc
 from administration.identity.v1 import keyring_pb2
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from nameko.containers import WorkerContext
 
-from backbone.errors import Damaged, Gone, Unavailable
+from backbone.errors import Damaged, Gone, Unavailable, reason_of
 from backbone.rpc import GrpcClient
 
 log = logging.getLogger(__name__)
@@ -119,19 +117,10 @@ class OwnerKeys:
 
 def _told(error: Any) -> Gone | Unavailable:
     """A failed call as the vault's caller is told of it."""
-    if _reason(error) == "KEY_DESTROYED":
+    if reason_of(error) == "KEY_DESTROYED":
         return Gone("The content was erased: its key was destroyed.", reason="ERASED")
     log.warning("the keyring gave no key: %s", error.code().name)
     return Unavailable("The keyring does not answer.", reason="KEYRING_UNAVAILABLE")
-
-
-def _reason(error: Any) -> str:
-    status = rpc_status.from_call(error)
-    info = error_details_pb2.ErrorInfo()
-    for packed in status.details if status else ():
-        if packed.Unpack(info):
-            return str(info.reason)
-    return ""
 
 
 class Keyring(GrpcClient):

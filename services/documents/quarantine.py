@@ -11,20 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-import urllib3
-from minio import Minio
 from minio.commonconfig import ENABLED, Filter
 from minio.datatypes import PostPolicy
-from minio.error import MinioException
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backbone.errors import Unavailable
 from backbone.settings import PREFIX, load
-from services.documents.store import CHUNK_BYTES, StorageSettings
+from services.documents import s3
 
 # What is still there after so long was left by a crash: an upload ends, and a check begins, sooner.
 LEFT_DAYS = 7
@@ -66,23 +62,11 @@ class Quarantine(Protocol):
 class S3Quarantine:
     """A `Quarantine` on a bucket of its own."""
 
-    def __init__(self, storage: StorageSettings, settings: QuarantineSettings) -> None:
+    def __init__(self, storage: s3.StorageSettings, settings: QuarantineSettings) -> None:
         self._bucket = settings.bucket
         scheme = "https" if storage.secure else "http"
         self._url = (settings.url or f"{scheme}://{storage.endpoint}").rstrip("/")
-        self._client = Minio(
-            endpoint=storage.endpoint,
-            access_key=storage.access_key,
-            secret_key=storage.secret_key.get_secret_value(),
-            secure=storage.secure,
-            # Known beforehand, so that signing asks nobody.
-            region="us-east-1",
-            http_client=urllib3.PoolManager(
-                timeout=urllib3.Timeout(connect=5, read=30),
-                maxsize=64,
-                retries=urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=[502, 503]),
-            ),
-        )
+        self._client = s3.connect(storage, region="us-east-1")
 
     def ensure_bucket(self) -> None:
         """Creates the bucket where it is missing; what is left in it goes by itself."""
@@ -92,7 +76,7 @@ class S3Quarantine:
             rule_filter=Filter(prefix=""),
             expiration=Expiration(days=LEFT_DAYS),
         )
-        with _translated():
+        with s3.translated():
             if not self._client.bucket_exists(bucket_name=self._bucket):
                 self._client.make_bucket(bucket_name=self._bucket)
             self._client.set_bucket_lifecycle(
@@ -107,42 +91,27 @@ class S3Quarantine:
         return Form(f"{self._url}/{self._bucket}", {"key": key, **fields})
 
     def sizes(self, document_id: str) -> dict[str, int]:
-        with _translated():
+        with s3.translated():
             found = self._client.list_objects(
                 bucket_name=self._bucket, prefix=f"{document_id}/", recursive=True
             )
             return {str(item.object_name): item.size or 0 for item in found}
 
     def read(self, keys: list[str]) -> Iterator[bytes]:
-        with _translated():
-            for key in keys:
-                answer = self._client.get_object(bucket_name=self._bucket, object_name=key)
-                try:
-                    yield from answer.stream(CHUNK_BYTES)
-                finally:
-                    answer.close()
-                    answer.release_conn()
+        for key in keys:
+            yield from s3.content(self._client, self._bucket, key)
 
     def empty(self, document_id: str) -> None:
         for key in self.sizes(document_id):
-            with _translated():
+            with s3.translated():
                 self._client.remove_object(bucket_name=self._bucket, object_name=key)
-
-
-class _translated:  # noqa: N801
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, MinioException | urllib3.exceptions.HTTPError):
-            raise Unavailable("The object store does not answer.") from error
 
 
 class Isolation(DependencyProvider):  # type: ignore[misc]
     """Injects the `Quarantine`."""
 
     def setup(self) -> None:
-        self._quarantine = S3Quarantine(load(StorageSettings), load(QuarantineSettings))
+        self._quarantine = S3Quarantine(load(s3.StorageSettings), load(QuarantineSettings))
         self._quarantine.ensure_bucket()
 
     def get_dependency(self, worker_ctx: WorkerContext) -> Quarantine:

@@ -14,9 +14,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
-import urllib3
-from minio import Minio
-from minio.error import MinioException
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 from prometheus_client import Counter, Gauge
@@ -25,13 +22,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import text
 
 from backbone.database import Transactions
-from backbone.errors import Unavailable
 from backbone.events import Publisher
 from backbone.settings import PREFIX, load
+from services.documents import s3
 from services.documents.checks.verdict import Reason
 from services.documents.deposits import Deposits
 from services.documents.documents import State
-from services.documents.store import ObjectStore, StorageSettings
+from services.documents.store import ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -79,25 +76,17 @@ class Inventory(Protocol):
 class S3Inventory:
     """An `Inventory` of the bucket of documents."""
 
-    def __init__(self, settings: StorageSettings) -> None:
+    def __init__(self, settings: s3.StorageSettings) -> None:
         self._bucket = settings.bucket
-        self._client = Minio(
-            endpoint=settings.endpoint,
-            access_key=settings.access_key,
-            secret_key=settings.secret_key.get_secret_value(),
-            secure=settings.secure,
-            http_client=urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=30)),
-        )
+        self._client = s3.connect(settings)
 
     def after(self, key: str) -> Iterator[Stored]:
-        try:
+        with s3.translated():
             for item in self._client.list_objects(
                 bucket_name=self._bucket, recursive=True, start_after=key or None
             ):
                 if _is_ours(key := str(item.object_name)):
                     yield Stored(key, item.last_modified or datetime.now(UTC))
-        except (MinioException, urllib3.exceptions.HTTPError) as error:
-            raise Unavailable("The object store does not list its objects.") from error
 
 
 def _is_ours(key: str) -> bool:
@@ -187,7 +176,7 @@ class Reconciling(DependencyProvider):  # type: ignore[misc]
     """Injects the `Rounds` of this process."""
 
     def setup(self) -> None:
-        self._rounds = Rounds(S3Inventory(load(StorageSettings)), load(ReconcileSettings))
+        self._rounds = Rounds(S3Inventory(load(s3.StorageSettings)), load(ReconcileSettings))
 
     def get_dependency(self, worker_ctx: WorkerContext) -> Rounds:
         return self._rounds

@@ -1,40 +1,22 @@
 """The object store: S3, through the `minio` client, behind three verbs."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-import urllib3
-from minio import Minio
 from minio.commonconfig import ENABLED
-from minio.error import MinioException, S3Error
 from minio.sse import SseS3
 from minio.sseconfig import Rule, SSEConfig
 from minio.versioningconfig import VersioningConfig
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone import telemetry
 from backbone.errors import Unavailable
-from backbone.settings import PREFIX, load
+from backbone.settings import load
+from services.documents import s3
 from services.documents.domain.chunks import ChunkReader
 
-log = logging.getLogger(__name__)
-
 PART_BYTES = 8 * 1024 * 1024
-CHUNK_BYTES = 256 * 1024
-
-
-class StorageSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix=f"{PREFIX}STORAGE_")
-
-    endpoint: str = Field(description="host:port of the S3 server")
-    access_key: str
-    secret_key: SecretStr
-    bucket: str = "documents"
-    secure: bool = True
 
 
 class ObjectStore(Protocol):
@@ -66,19 +48,9 @@ class ObjectStore(Protocol):
 class S3Store:
     """An `ObjectStore` on a bucket with versioning, object lock and encryption at rest."""
 
-    def __init__(self, settings: StorageSettings) -> None:
+    def __init__(self, settings: s3.StorageSettings) -> None:
         self._bucket = settings.bucket
-        self._client = Minio(
-            endpoint=settings.endpoint,
-            access_key=settings.access_key,
-            secret_key=settings.secret_key.get_secret_value(),
-            secure=settings.secure,
-            http_client=urllib3.PoolManager(
-                timeout=urllib3.Timeout(connect=5, read=30),
-                maxsize=64,
-                retries=urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=[502, 503]),
-            ),
-        )
+        self._client = s3.connect(settings)
 
     def ensure_bucket(self) -> None:
         """Creates the bucket where it is missing.
@@ -86,7 +58,7 @@ class S3Store:
         Raises:
             Unavailable: the store does not answer or refuses.
         """
-        with _translated():
+        with s3.translated():
             if not self._client.bucket_exists(bucket_name=self._bucket):
                 self._client.make_bucket(bucket_name=self._bucket, object_lock=True)
             self._client.set_bucket_versioning(
@@ -97,7 +69,7 @@ class S3Store:
             )
 
     def put(self, key: str, chunks: Iterable[bytes], media_type: str, size_bytes: int = 0) -> None:
-        with telemetry.client_span("S3 PutObject"), _translated():
+        with telemetry.client_span("S3 PutObject"), s3.translated():
             self._client.put_object(
                 bucket_name=self._bucket,
                 object_name=key,
@@ -110,23 +82,15 @@ class S3Store:
             )
 
     def get(self, key: str, offset: int, length: int) -> Iterator[bytes]:
-        with _translated():
-            answer = self._client.get_object(
-                bucket_name=self._bucket, object_name=key, offset=offset, length=length
-            )
-            try:
-                left = length
-                for chunk in answer.stream(CHUNK_BYTES):
-                    left -= len(chunk)
-                    yield chunk
-            finally:
-                answer.close()
-                answer.release_conn()
+        left = length
+        for chunk in s3.content(self._client, self._bucket, key, offset=offset, length=length):
+            left -= len(chunk)
+            yield chunk
         if left:
             raise Unavailable("The object store gave less than the document.")
 
     def delete(self, key: str) -> None:
-        with _translated():
+        with s3.translated():
             versions = self._client.list_objects(
                 bucket_name=self._bucket, prefix=key, include_version=True
             )
@@ -140,29 +104,16 @@ class S3Store:
         try:
             if not self._client.bucket_exists(bucket_name=self._bucket):
                 return f"the bucket {self._bucket} is missing"
-        except (MinioException, urllib3.exceptions.HTTPError) as error:
+        except s3.FAILURES as error:
             return f"the object store does not answer ({type(error).__name__})"
         return None
-
-
-class _translated:  # noqa: N801
-    """The client's errors as ours: told apart, never shown to the caller."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, MinioException | urllib3.exceptions.HTTPError):
-            code = error.code if isinstance(error, S3Error) else type(error).__name__
-            log.warning("object store: %s", code)
-            raise Unavailable("The object store does not answer.") from error
 
 
 class Store(DependencyProvider):  # type: ignore[misc]
     """Injects the `ObjectStore`."""
 
     def setup(self) -> None:
-        self._store = S3Store(load(StorageSettings))
+        self._store = S3Store(load(s3.StorageSettings))
         self._store.ensure_bucket()
 
     def get_dependency(self, worker_ctx: WorkerContext) -> ObjectStore:

@@ -11,10 +11,9 @@ import click
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OKPKey
-from sqlalchemy import create_engine
 
-from backbone.database import Transactions
-from backbone.settings import DatabaseSettings, EventSettings, load
+from backbone.database import open_database
+from backbone.settings import EventSettings, load
 from services.identity.domain.journal import Opened, first_fault
 from services.identity.journal import SEAL, Journal
 from services.identity.signing import ALGORITHM, Signer, SigningSettings, seeds
@@ -49,7 +48,7 @@ def verify(keys: Path | None, checkpoints: Sequence[Path]) -> None:
     """
     opened = _opener(_keys(keys))
     kept = [_kept(path, opened) for path in checkpoints]
-    with _transactions().transaction() as session:
+    with open_database().transaction() as session:
         fault, count = first_fault(Journal(session).lines(), opened, kept)
     if fault is not None:
         click.echo(f"✗ line {fault.line} {fault.words}")
@@ -63,15 +62,10 @@ def verify(keys: Path | None, checkpoints: Sequence[Path]) -> None:
 @click.argument("account_id", type=click.UUID)
 def forget(account_id: uuid.UUID) -> None:
     """Take away what the journal of ACCOUNT_ID says; the chain holds, and says that it was."""
-    with _transactions().transaction() as session:
+    with open_database().transaction() as session:
         issuer = load(EventSettings).public_url
         count = Journal(session).forget(str(account_id), _signer(), issuer)
     click.echo(f"{count} lines forgotten")
-
-
-def _transactions() -> Transactions:
-    settings = load(DatabaseSettings)
-    return Transactions(create_engine(settings.url.get_secret_value(), hide_parameters=True))
 
 
 def _signer() -> Signer:

@@ -5,14 +5,14 @@ import time
 from collections.abc import Iterator
 
 import click
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import func, select
 
-from backbone.database import Transactions
+from backbone.database import Transactions, open_database
 from backbone.errors import Gone
 from backbone.events import Publisher
 from backbone.events.relay import Relay
 from backbone.printing import print_table
-from backbone.settings import DatabaseSettings, EventSettings, KafkaSettings, load
+from backbone.settings import EventSettings, KafkaSettings, load
 from services.identity.keeping import Keeping
 from services.identity.keyring import Keyring, KeyringRow, masters_in_use
 from services.identity.masters import KeyringSettings, MasterMissing, Masters
@@ -31,7 +31,7 @@ def keyring() -> None:
 def status() -> None:
     """Which master key wraps how many keys, and how many owners there are."""
     masters = load(KeyringSettings).masters()
-    with _database().transaction() as session:
+    with open_database().transaction() as session:
         used = masters_in_use(session)
         owners = session.scalar(select(func.count()).select_from(KeyringRow))
         destroyed = session.scalar(select(func.count(KeyringRow.destroy_time)))
@@ -44,7 +44,7 @@ def status() -> None:
 @keyring.command()
 def rotate() -> None:
     """Wrap every key by the newest master key. Stopped half way, run it again."""
-    db, masters, done = _database(), load(KeyringSettings).masters(), 0
+    db, masters, done = open_database(), load(KeyringSettings).masters(), 0
     while earlier := _earlier(db, masters):
         before = done
         for master, count in earlier.items():
@@ -103,13 +103,8 @@ def _rewrapped(db: Transactions, masters: Masters, master: str) -> Iterator[int]
         raise LookupError(f"{error}: add it behind the others, then run this again") from None
 
 
-def _database() -> Transactions:
-    url = load(DatabaseSettings).url.get_secret_value()
-    return Transactions(create_engine(url, hide_parameters=True))
-
-
 def _keeping() -> Keeping:
-    db, settings = _database(), load(EventSettings)
+    db, settings = open_database(), load(EventSettings)
     # The service's own relay sends what is published here: this one is not run.
     relay = Relay(db.engine, load(KafkaSettings))
     schemas = f"{settings.public_url.rstrip('/')}/schemas"

@@ -8,10 +8,11 @@ from sqlalchemy import BigInteger, DateTime, Identity, SmallInteger, String, exi
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
+from backbone.backoff import pause
 from backbone.database import Base
 
 # Between two tries while the realm does not answer: doubled up to the longest.
-PAUSE, LONGEST_PAUSE = timedelta(seconds=0.5), timedelta(seconds=30)
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=0.5), timedelta(seconds=30)
 
 
 class Action(IntEnum):
@@ -41,9 +42,8 @@ class OrderRow(Base):
 
     def failed(self) -> None:
         """The realm did not answer: it is asked again, more and more slowly."""
-        pause = min(PAUSE * 2 ** min(self.attempts, 10), LONGEST_PAUSE)
         self.attempts += 1
-        self.next_time = datetime.now(UTC) + pause
+        self.next_time = datetime.now(UTC) + pause(self.attempts, FIRST_PAUSE, LONGEST_PAUSE)
 
 
 class Orders:

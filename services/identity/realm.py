@@ -1,5 +1,6 @@
 """The realm, as identity asks it about people: Keycloak's admin interface behind a few methods."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from services.identity.domain.realm_event import (
     of_admin,
     of_user,
 )
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5
 # Of the realm's log of events, in one answer.
@@ -104,7 +107,7 @@ class KeycloakDirectory:
         self._realm = f"admin/realms/{realm.server_and_realm[1]}"
 
     def profile(self, account_id: str) -> Profile:
-        with _telling("No such account."):
+        with telling("No such account."):
             user = self._admin.get_user(account_id)
         locale = (user.get("attributes") or {}).get("locale", [""])[0]
         name = f"{user.get('firstName', '')} {user.get('lastName', '')}"
@@ -113,60 +116,60 @@ class KeycloakDirectory:
         )
 
     def account_of(self, email: str) -> str | None:
-        with _telling():
+        with telling():
             found = self._admin.get_users({"email": email, "exact": "true"})
         verified = [user for user in found if user.get("emailVerified") is True]
         return str(verified[0]["id"]) if verified else None
 
     def is_enabled(self, account_id: str) -> bool:
         try:
-            with _telling("No such account."):
+            with telling("No such account."):
                 return self._admin.get_user(account_id).get("enabled") is True
         except NotFound:
             return False
 
     def set_enabled(self, account_id: str, *, enabled: bool) -> None:
-        with _telling("No such account."):
+        with telling("No such account."):
             # What is not sent stays as it is.
             self._admin.update_user(account_id, {"enabled": enabled})
 
     def delete_account(self, account_id: str) -> None:
-        with suppress(NotFound), _telling("No such account."):
+        with suppress(NotFound), telling("No such account."):
             self._admin.delete_user(account_id)
 
     def sessions(self, account_id: str) -> Sequence[LiveSession]:
         try:
-            with _telling("No such account."):
+            with telling("No such account."):
                 found = self._admin.get_sessions(account_id)
         except NotFound:
             return []
         return [_session(raw) for raw in found]
 
     def end_session(self, session_id: str) -> None:
-        with _telling():
+        with telling():
             answer = self._admin.connection.raw_delete(f"{self._realm}/sessions/{session_id}")
             raise_error_from_response(answer, KeycloakDeleteError, expected_codes=[204, 404])
 
     def client_key(self, client_id: str) -> str | None:
-        with _telling():
+        with telling():
             key = self._admin.get_client_id(client_id)
         return str(key) if key else None
 
     def client_state(self, client_key: str) -> tuple[str, bool] | None:
         try:
-            with _telling("No such client."):
+            with telling("No such client."):
                 client = self._admin.get_client(client_key)
         except NotFound:
             return None
         return str(client["clientId"]), client.get("enabled") is True
 
     def disable_client(self, client_key: str) -> None:
-        with _telling("No such client."):
+        with telling("No such client."):
             client_id = self._admin.get_client(client_key)["clientId"]
             self._admin.update_client(client_key, {"clientId": client_id, "enabled": False})
 
     def saving(self, stream: Stream) -> Saving:
-        with _telling():
+        with telling():
             said = self._get("events/config")
         seconds = said.get("eventsExpiration") or 0
         enabled = said.get("eventsEnabled" if stream is Stream.USERS else "adminEventsEnabled")
@@ -187,7 +190,7 @@ class KeycloakDirectory:
             query["resourceTypes"] = sorted({kind.split(" ")[1] for kind in OF_ADMIN})
         first = 0
         while True:
-            with _telling():
+            with telling():
                 page = self._get(str(stream), **query, first=first)
             yield from (event for raw in page if (event := read(raw)))
             if len(page) < PAGE:
@@ -210,13 +213,18 @@ def _session(raw: dict[str, Any]) -> LiveSession:
 
 
 @contextmanager
-def _telling(absent: str = "") -> Iterator[None]:
-    """Keycloak's errors as ours; never its answer, which may hold what is personal."""
+def telling(absent: str = "") -> Iterator[None]:
+    """Keycloak's errors as ours; never its answer, which may hold what is personal.
+
+    Raises:
+        NotFound: where `absent` has words for it. Unavailable: it does not answer, or refuses.
+    """
     try:
         yield
     except KeycloakError as error:
         if absent and error.response_code == 404:
             raise NotFound(absent) from error
+        log.warning("the realm answered %s", error.response_code)
         raise Unavailable("The identification service does not answer.") from error
 
 

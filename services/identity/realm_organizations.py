@@ -1,22 +1,18 @@
 """The realm's organizations: Keycloak's admin interface behind the few things identity does."""
 
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
-from keycloak.exceptions import KeycloakError, KeycloakGetError, KeycloakPostError
+from keycloak.exceptions import KeycloakPostError
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 
-from backbone.errors import Unavailable
+from backbone.errors import NotFound
 from backbone.realm_admin import realm_admin
 from backbone.settings import ClientSettings, RealmSettings, load
 from backbone.tokens import COMPANY, KIND_ATTRIBUTE
 from services.identity.domain.organisation import Kind, Registration
-from services.identity.realm import TIMEOUT_SECONDS
-
-log = logging.getLogger(__name__)
+from services.identity.realm import TIMEOUT_SECONDS, telling
 
 PAGE = 100
 # The realm's role of those who are a member of an administration.
@@ -58,22 +54,16 @@ class KeycloakOrganizations:
         )
 
     def administrations(self) -> frozenset[str]:
-        found: set[str] = set()
-        first = 0
-        query = {"max": PAGE, "briefRepresentation": "false"}
-        with _telling():
-            while page := self._admin.get_organizations(query={**query, "first": first}):
-                found |= {
-                    str(item["alias"])
-                    for item in page
-                    if item.get("enabled")
-                    and (item.get("attributes") or {}).get(KIND_ATTRIBUTE) != [COMPANY]
-                }
-                first += len(page)
-        return frozenset(found)
+        with telling():
+            return frozenset(
+                str(item["alias"])
+                for item in self._all()
+                if item.get("enabled")
+                and (item.get("attributes") or {}).get(KIND_ATTRIBUTE) != [COMPANY]
+            )
 
     def ensure(self, registration: Registration) -> str:
-        with _telling():
+        with telling():
             found = self._find(registration.alias)
             if found is None:
                 realm_id = self._admin.create_organization(self._body(registration))
@@ -84,11 +74,11 @@ class KeycloakOrganizations:
             return str(found["id"])
 
     def members(self, realm_id: str) -> list[str]:
-        with _telling():
+        with telling():
             return [str(user["id"]) for user in self._admin.get_organization_members(realm_id)]
 
     def add_member(self, realm_id: str, account_id: str) -> bool:
-        with _telling():
+        with telling():
             if not self._exists(account_id):
                 return False
             try:
@@ -99,12 +89,12 @@ class KeycloakOrganizations:
         return True
 
     def remove_member(self, realm_id: str, account_id: str) -> None:
-        with _telling():
+        with telling():
             if account_id in self.members(realm_id):
                 self._admin.organization_user_remove(account_id, realm_id)
 
     def set_agent(self, account_id: str, *, agent: bool) -> None:
-        with _telling():
+        with telling():
             if not self._exists(account_id):
                 return
             # What may be mapped, and what is: reading the role itself would need a wider right.
@@ -119,22 +109,21 @@ class KeycloakOrganizations:
 
     def _exists(self, account_id: str) -> bool:
         try:
-            self._admin.get_user(account_id)
-        except KeycloakGetError as error:
-            if error.response_code != 404:
-                raise
+            with telling("No such account."):
+                self._admin.get_user(account_id)
+        except NotFound:
             return False
         return True
 
     def _find(self, alias: str) -> dict[str, Any] | None:
+        return next((item for item in self._all() if item["alias"] == alias), None)
+
+    def _all(self) -> Iterator[dict[str, Any]]:
         first = 0
         query = {"max": PAGE, "briefRepresentation": "false"}
         while page := self._admin.get_organizations(query={**query, "first": first}):
-            for item in page:
-                if item["alias"] == alias:
-                    return dict(item)
+            yield from page
             first += len(page)
-        return None
 
     def _body(self, registration: Registration, name: str = "") -> dict[str, Any]:
         kind = COMPANY if registration.kind is Kind.COMPANY else "administration"
@@ -145,16 +134,6 @@ class KeycloakOrganizations:
             "enabled": True,
             "attributes": {KIND_ATTRIBUTE: [kind], "siret": [registration.siret]},
         }
-
-
-@contextmanager
-def _telling() -> Iterator[None]:
-    """Keycloak's errors as ours; never its answer, which may hold what is personal."""
-    try:
-        yield
-    except KeycloakError as error:
-        log.warning("the realm answered %s", error.response_code)
-        raise Unavailable("The identification service does not answer.") from error
 
 
 class Organizations(DependencyProvider):  # type: ignore[misc]

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
+from backbone.backoff import pause
 from backbone.database import Transactions
 from backbone.errors import Unavailable
 from services.identity.domain.organisation import Kind, Role
@@ -20,7 +21,7 @@ from services.identity.realm_organizations import RealmOrganizations
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
 
 
 class RealmSync:
@@ -113,5 +114,4 @@ class RealmSync:
 
 def _later(row: OrganisationRow | MembershipRow) -> None:
     row.attempts += 1
-    pause = min(FIRST_PAUSE * 2 ** min(row.attempts - 1, 10), LONGEST_PAUSE)
-    row.next_time = datetime.now(UTC) + timedelta(seconds=pause)
+    row.next_time = datetime.now(UTC) + pause(row.attempts, FIRST_PAUSE, LONGEST_PAUSE)

@@ -148,14 +148,13 @@ class NotificationsService:
         if delivery.kind == INVITATION:
             asked = organisations_pb2.GetInvitationLetterRequest(invitation_id=whom)
             invitation = self.identity.get_invitation_letter(asked)
-            until = invitation.expire_time.ToDatetime(UTC).strftime("%d/%m/%Y")
             parameters = {
                 "invitation_id": whom,
                 "organisation_name": invitation.organisation_name,
-                "until": until,
+                "until": rules.day(invitation.expire_time.ToDatetime(UTC)),
                 "url": self.settings.public_url,
             }
-            return "", invitation.email, texts.render(INVITATION, parameters, "fr")
+            return "", invitation.email, texts.render(INVITATION, parameters, texts.FRENCH)
         contact = self.identity.get_contact(identity_pb2.GetContactRequest(account_id=whom))
         name = contact.display_name
         letter = texts.letter(delivery.kind, delivery.parameters, contact.locale, name)

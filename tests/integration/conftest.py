@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.events import Scratch, scratch_schema
 from tests.support.fake_realm import FakeRealm
+from tests.support.organisations import Side
+from tests.support.realm import Person
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +25,9 @@ def scratch(stack: dict[str, Any]) -> Iterator[Scratch]:
     """A schema of this test alone, with the tables of events."""
     with scratch_schema(stack) as opened:
         yield opened
+
+
+@pytest.fixture
+def side(gateway: httpx.Client, person: Person, token: str) -> Side:
+    """`person`, as they call the gateway."""
+    return Side(gateway, token, person.account_id)

@@ -11,7 +11,6 @@ import httpx
 import pytest
 from administration.documents.v1 import deposits_pb2, documents_pb2
 from administration.notifications.v1 import notifications_pb2
-from minio import Minio
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
@@ -24,6 +23,7 @@ from tests.integration.test_documents_service import share
 from tests.support import files, vault
 from tests.support.kafka import header, internal_options, tap
 from tests.support.objects import Objects
+from tests.support.objects import operator as store_operator
 from tests.support.polling import eventually
 from tests.support.rpc import Client, refusal
 from tests.support.tables import Tables
@@ -190,12 +190,7 @@ def test_a_store_that_gives_other_bytes_is_found_out(
 ) -> None:
     sent = vault.sent(documents, token, vault.unique_bytes())
     storage = stack["storage"]
-    client = Minio(
-        endpoint=storage["endpoint"],
-        access_key=storage["root_access_key"],
-        secret_key=storage["root_secret_key"],
-        secure=False,
-    )
+    client = store_operator(stack)
     place = {"bucket_name": storage["bucket"], "object_name": sent.document_id}
     size = client.stat_object(**place).size
     assert size

@@ -19,7 +19,7 @@ from tests.support import vault
 from tests.support.kafka import internal_options, tap
 from tests.support.organisations import COMPANY, MANAGER, Side, agent, where
 from tests.support.polling import eventually
-from tests.support.realm import Person, Realm
+from tests.support.realm import Realm
 from tests.support.rpc import Client
 from tests.support.tables import Tables
 
@@ -30,11 +30,6 @@ FAR = "2999-01-01T00:00:00Z"
 @pytest.fixture
 def admin(gateway: httpx.Client, realm: Realm) -> Side:
     return Side(gateway, realm.token("admin"))
-
-
-@pytest.fixture
-def side(gateway: httpx.Client, person: Person, token: str) -> Side:
-    return Side(gateway, token, person.account_id)
 
 
 @pytest.fixture

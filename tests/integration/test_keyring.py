@@ -1,8 +1,6 @@
 """The keyring on the real database and broker: made once, given to few, rotated, destroyed."""
 
 import json
-import os
-import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
@@ -18,8 +16,7 @@ import deploy.local
 from services.identity.keyring import Keyring, OwnerKey
 from services.identity.masters import Masters
 from tests.support.kafka import header, internal_options, tap
-from tests.support.keyring import Lab, lab, master_key
-from tests.support.processes import BACKBONE
+from tests.support.keyring import Lab, keyring, lab, master_key
 from tests.support.realm import Realm
 from tests.support.rpc import Client, refusal
 from tests.support.tables import Tables
@@ -44,19 +41,6 @@ def given(identity: Client, token: str, owner_id: str) -> list[keyring_pb2.Owner
     request = keyring_pb2.GetKeysRequest(owner_id=owner_id)
     answer: keyring_pb2.GetKeysResponse = identity.get_keys(request, token=token)
     return list(answer.keys)
-
-
-def keyring(stack: dict[str, Any], *arguments: str) -> str:
-    """What `backbone keyring` says, with the environment of the stack's identity."""
-    done = subprocess.run(
-        (BACKBONE, "keyring", *arguments),
-        env=os.environ | stack["services"]["identity"]["environment"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return done.stdout
 
 
 def test_an_owner_has_one_key_however_many_ask_for_it_first(

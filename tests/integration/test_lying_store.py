@@ -11,7 +11,8 @@ from backbone.errors import Unavailable
 from services.documents.checks import pipeline
 from services.documents.checks.pipeline import Finding, Policy, Subject
 from services.documents.checks.verdict import Reason, Refused
-from services.documents.store import S3Store, StorageSettings
+from services.documents.s3 import StorageSettings
+from services.documents.store import S3Store
 from tests.support import vault
 from tests.support.lying import LyingProxy, lying
 from tests.support.objects import Objects

@@ -8,7 +8,9 @@ from minio import Minio
 from pydantic import SecretStr
 
 from backbone.errors import Unavailable
-from services.documents.store import PART_BYTES, S3Store, StorageSettings
+from services.documents.s3 import StorageSettings
+from services.documents.store import PART_BYTES, S3Store
+from tests.support.objects import operator as store_operator
 from tests.support.processes import free_port
 from tests.support.store_conformance import StoreConformance
 from tests.support.vault import chunks, unique_bytes
@@ -35,13 +37,7 @@ def s3(stack: dict[str, Any]) -> S3Store:
 
 @pytest.fixture(scope="module")
 def operator(stack: dict[str, Any]) -> Minio:
-    storage = stack["storage"]
-    return Minio(
-        endpoint=storage["endpoint"],
-        access_key=storage["root_access_key"],
-        secret_key=storage["root_secret_key"],
-        secure=False,
-    )
+    return store_operator(stack)
 
 
 class TestS3Store(StoreConformance):

@@ -34,11 +34,6 @@ def admin(gateway: httpx.Client, realm: Realm) -> Side:
 
 
 @pytest.fixture
-def side(gateway: httpx.Client, person: Person, token: str) -> Side:
-    return Side(gateway, token, person.account_id)
-
-
-@pytest.fixture
 def other(gateway: httpx.Client, realm: Realm) -> Iterator[Side]:
     with realm.person() as created:
         yield Side(gateway, realm.token_of(created), created.account_id)

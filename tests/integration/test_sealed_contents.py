@@ -1,7 +1,5 @@
 """Contents on the real object store and keyring: sealed, tamper-evident, gone with their keys."""
 
-import os
-import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ import pytest
 import deploy.local
 from services.documents.domain.sealing import SEGMENT_BYTES
 from tests.support import vault
+from tests.support.keyring import keyring
 from tests.support.leftovers import Leftovers
 from tests.support.objects import Objects
 from tests.support.polling import eventually
@@ -24,18 +23,6 @@ from tests.support.rpc import Client, Refusal, refusal
 from tests.support.tables import Tables
 
 SIZE = SEGMENT_BYTES * 4 + 12_345
-
-
-def keyring(stack: dict[str, Any], *arguments: str) -> str:
-    done = subprocess.run(
-        (BACKBONE, "keyring", *arguments),
-        env=os.environ | stack["services"]["identity"]["environment"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return done.stdout
 
 
 def reading(documents: Client, token: str, document_id: str) -> Refusal | bytes:

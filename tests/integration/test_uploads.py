@@ -7,13 +7,13 @@ import httpx
 import pytest
 from administration.documents.v1 import deposits_pb2, documents_pb2, uploads_pb2
 from administration.documents.v1.uploads_pb2 import Upload, UploadPart
-from minio import Minio
 
 from deploy.local import minio
 from deploy.local.clamav import EICAR
 from tests.support import vault
 from tests.support.kafka import header as header_of
 from tests.support.kafka import internal_options, tap
+from tests.support.objects import operator as store_operator
 from tests.support.polling import brief, eventually
 from tests.support.realm import Realm
 from tests.support.rpc import Client, refusal
@@ -61,13 +61,7 @@ def get(documents: Client, token: str, document_id: str) -> Upload:
 @pytest.fixture(scope="module")
 def quarantined(stack: dict[str, Any]) -> Any:
     """How many parts of a document the quarantine has."""
-    storage = stack["storage"]
-    client = Minio(
-        endpoint=storage["endpoint"],
-        access_key=storage["root_access_key"],
-        secret_key=storage["root_secret_key"],
-        secure=False,
-    )
+    client = store_operator(stack)
 
     def count(document_id: str) -> int:
         found = client.list_objects(

@@ -24,6 +24,19 @@ def master_key() -> bytes:
     return new_key()
 
 
+def keyring(stack: dict[str, Any], *arguments: str) -> str:
+    """What `backbone keyring` says, with the environment of the stack's identity."""
+    done = subprocess.run(
+        (BACKBONE, "keyring", *arguments),
+        env=os.environ | stack["services"]["identity"]["environment"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout
+
+
 class Lab:
     """Commands and processes of identity on a schema of their own."""
 

@@ -6,18 +6,23 @@ from typing import Any
 from minio import Minio
 
 
+def operator(stack: dict[str, Any]) -> Minio:
+    """The client of the store's operator."""
+    storage = stack["storage"]
+    return Minio(
+        endpoint=storage["endpoint"],
+        access_key=storage["root_access_key"],
+        secret_key=storage["root_secret_key"],
+        secure=False,
+    )
+
+
 class Objects:
     """The documents' bucket, as the store's operator sees it."""
 
     def __init__(self, stack: dict[str, Any]) -> None:
-        storage = stack["storage"]
-        self._bucket = storage["bucket"]
-        self._client = Minio(
-            endpoint=storage["endpoint"],
-            access_key=storage["root_access_key"],
-            secret_key=storage["root_secret_key"],
-            secure=False,
-        )
+        self._bucket = stack["storage"]["bucket"]
+        self._client = operator(stack)
 
     def remove(self, key: str) -> None:
         """Loses an object, with every version of it."""

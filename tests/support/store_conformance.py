@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from backbone.errors import Unavailable
-from services.documents.store import CHUNK_BYTES, PART_BYTES, ObjectStore
+from services.documents.s3 import CHUNK_BYTES
+from services.documents.store import PART_BYTES, ObjectStore
 from tests.support.vault import chunks, unique_bytes
 
 # Around the sizes at which an object is cut into parts and chunks.

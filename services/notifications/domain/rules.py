@@ -35,18 +35,18 @@ def document_shared(
     parameters = {
         "document_id": document_id,
         "administration": administration,
-        "until": _day(expire_time),
+        "until": day(expire_time),
     }
     return Notice(owner_id, "DocumentShared", document_id, parameters)
 
 
 def export_ready(document_id: str, account_id: str, expire_time: datetime) -> Notice:
-    parameters = {"document_id": document_id, "until": _day(expire_time)}
+    parameters = {"document_id": document_id, "until": day(expire_time)}
     return Notice(account_id, "ExportReady", document_id, parameters)
 
 
 def erasure_requested(erasure_id: str, account_id: str, due_time: datetime) -> Notice:
-    parameters = {"erasure_id": erasure_id, "until": _day(due_time)}
+    parameters = {"erasure_id": erasure_id, "until": day(due_time)}
     return Notice(account_id, "ErasureRequested", erasure_id, parameters)
 
 
@@ -54,5 +54,6 @@ def erasure_cancelled(erasure_id: str, account_id: str) -> Notice:
     return Notice(account_id, "ErasureCancelled", erasure_id, {"erasure_id": erasure_id})
 
 
-def _day(moment: datetime) -> str:
+def day(moment: datetime) -> str:
+    """As people read it."""
     return moment.astimezone(UTC).strftime("%d/%m/%Y")
