@@ -4,13 +4,16 @@ import time
 import uuid
 from typing import Any
 
+import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from tests.support.passkey import Passkey
 from tests.support.realm import Person, Realm
 from tests.support.sign_in import CODE, LOGIN, SignIn, claims, one_time_code
 
 SECRET = "essai-de-code-a-usage-unique"
+REGISTRATION = "webauthn-register-passwordless"
 
 
 def test_a_password_is_level_low(stack: dict[str, Any], person: Person) -> None:
@@ -74,13 +77,49 @@ def test_high_is_for_who_has_a_passkey_already(stack: dict[str, Any], realm: Rea
     assert "configuration d&#39;accréditation requise" in page.text
 
 
-def test_a_passkey_is_registered_on_request(stack: dict[str, Any], person: Person) -> None:
+def test_a_passkey_signs_in_alone(stack: dict[str, Any], person: Person) -> None:
+    passkey, sign_in = _registered(stack, person, Passkey()), SignIn(stack)
+    with sign_in.browser() as browser:
+        # The page that asks for a name takes a passkey as well.
+        page = sign_in.start(browser)
+        tokens = sign_in.tokens(passkey.authenticate(browser, page))
+    assert claims(tokens["access_token"])["sub"] == person.account_id
+    assert claims(tokens["access_token"])["acr"] == "low"
+
+
+@pytest.mark.parametrize(("level", "times"), [("substantial", 1), ("high", 2)])
+def test_a_passkey_raises_the_level(
+    stack: dict[str, Any], person: Person, level: str, times: int
+) -> None:
+    passkey, sign_in = _registered(stack, person, Passkey()), SignIn(stack)
+    with sign_in.browser() as browser:
+        page = sign_in.start(browser, acr_values=level)
+        page = sign_in.password(browser, page, person)
+        for _ in range(times):
+            assert page.returned is None
+            page = passkey.authenticate(browser, page)
+        tokens = sign_in.tokens(page)
+    assert claims(tokens["access_token"])["acr"] == level
+
+
+def test_another_passkey_is_not_the_person(stack: dict[str, Any], person: Person) -> None:
+    _registered(stack, person, Passkey())
     sign_in = SignIn(stack)
     with sign_in.browser() as browser:
-        page = sign_in.start(browser, kc_action="webauthn-register-passwordless")
+        page = sign_in.start(browser)
+        page = Passkey().authenticate(browser, page)
+    assert page.returned is None
+
+
+def test_a_passkey_that_does_not_verify_its_user_is_not_registered(
+    stack: dict[str, Any], person: Person
+) -> None:
+    sign_in = SignIn(stack)
+    with sign_in.browser() as browser:
+        page = sign_in.start(browser, kc_action=REGISTRATION)
         page = sign_in.password(browser, page, person)
-    assert "register" in page.forms
-    assert "navigator.credentials" in page.text or "webauthnRegister" in page.text
+        page = Passkey(user_verified=False).register(browser, page)
+    assert page.returned is None
 
 
 def test_a_client_that_proves_a_key_gets_tokens_bound_to_it(
@@ -106,3 +145,15 @@ def test_a_client_that_proves_a_key_gets_tokens_bound_to_it(
     assert answer.status_code == 200, answer.text
     assert answer.json()["token_type"] == "DPoP"
     assert claims(answer.json()["access_token"])["cnf"]["jkt"] == key.thumbprint()
+
+
+def _registered(stack: dict[str, Any], person: Person, passkey: Passkey) -> Passkey:
+    """A passkey that the person registers, on request."""
+    sign_in = SignIn(stack)
+    with sign_in.browser() as browser:
+        page = sign_in.start(browser, kc_action=REGISTRATION)
+        page = sign_in.password(browser, page, person)
+        page = passkey.register(browser, page)
+    assert page.returned is not None
+    assert page.returned["kc_action_status"] == "success"
+    return passkey
