@@ -40,7 +40,7 @@ class Passkey:
     def register(self, browser: Browser, page: Page) -> Page:
         """Answers the page that asks for a new passkey (`navigator.credentials.create`)."""
         self._user = _decoded(_asked(page, "userid"))
-        public = ES256.from_cryptography_key(self._key.public_key())
+        public = ES256.from_cryptography_key(self._key.public_key())  # type: ignore[no-untyped-call]
         data = AuthenticatorData.create(
             _rp_hash(page),
             self._flags | FLAGS.AT,
