@@ -1,9 +1,9 @@
 """Applying events: effects, inbox and parking in one transaction.
 
 A batch is applied whole first, as one commit costs a flush of the disk. If anything in it fails it
-is rolled back and applied again by halves, down to the events that fail: these are parked and the
-rest goes through, most of it together. What is not an event's fault (the database or another
-service is down) fails the batch: its caller waits and tries again.
+is rolled back and applied again with a savepoint around each event: those that fail are parked and
+the rest goes through, together still. What is not an event's fault (the database or another service
+is down) fails the batch: its caller waits and tries again.
 """
 
 import logging
@@ -114,45 +114,61 @@ class Applier:
 
     def _apply(self, records: Sequence[ConsumerRecord]) -> None:
         try:
-            self._together(records)
+            with self._transactions.transaction() as session:
+                self._together(session, records)
         except OUTAGES:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is one record's
             if len(records) == 1:
-                self._set_aside(records[0], error)
-                return
-            middle = len(records) // 2
-            self._apply(records[:middle])
-            self._apply(records[middle:])
-
-    def _together(self, records: Sequence[ConsumerRecord]) -> None:
-        with self._transactions.transaction() as session:
-            batch = [envelope.decode(record.headers, record.value) for record in records]
-            keys = [(record.topic, key_of(record)) for record in records]
-            ids = {
-                "ids": [received.id for received in batch],
-                "topics": [topic for topic, _ in keys],
-                "keys": [key for _, key in keys],
-            }
-            rows = session.connection().execute(_ENTER, ids).all()
-            fresh = {row.event_id for row in rows if row.event_id is not None}
-            waiting = {(row.topic, row.key) for row in rows if row.event_id is None}
-            for record, key, received in zip(records, keys, batch, strict=True):
-                if key in waiting:
-                    self._park(self._parking(session), record)
-                else:
-                    self._handle_once(received, fresh)
-
-    def _set_aside(self, record: ConsumerRecord, error: Exception) -> None:
-        with self._transactions.transaction() as session:
-            parking = self._parking(session)
-            if isinstance(error, EnvelopeError):
-                # It will not read better later, and nothing of its key depends on it.
-                self._count(record, "dead")
-                parking.bury(record, str(error))
+                with self._transactions.transaction() as session:
+                    self._set_aside(session, records[0], error)
             else:
-                log.warning("an event failed", exc_info=error)
-                self._park(parking, record, type(error).__name__)
+                self._one_by_one(records)
+
+    def _one_by_one(self, records: Sequence[ConsumerRecord]) -> None:
+        try:
+            with self._transactions.transaction() as session:
+                for record in records:
+                    try:
+                        with savepoint():
+                            self._together(session, [record])
+                    except OUTAGES:
+                        raise
+                    except Exception as error:  # noqa: BLE001 - as above
+                        self._set_aside(session, record, error)
+        except OUTAGES:
+            raise
+        except Exception:  # noqa: BLE001
+            # The commit failed, and does not say for which: a constraint that it checks, say.
+            for record in records:
+                self._apply([record])
+
+    def _together(self, session: Session, records: Sequence[ConsumerRecord]) -> None:
+        batch = [envelope.decode(record.headers, record.value) for record in records]
+        keys = [(record.topic, key_of(record)) for record in records]
+        ids = {
+            "ids": [received.id for received in batch],
+            "topics": [topic for topic, _ in keys],
+            "keys": [key for _, key in keys],
+        }
+        rows = session.connection().execute(_ENTER, ids).all()
+        fresh = {row.event_id for row in rows if row.event_id is not None}
+        waiting = {(row.topic, row.key) for row in rows if row.event_id is None}
+        for record, key, received in zip(records, keys, batch, strict=True):
+            if key in waiting:
+                self._park(self._parking(session), record)
+            else:
+                self._handle_once(received, fresh)
+
+    def _set_aside(self, session: Session, record: ConsumerRecord, error: Exception) -> None:
+        parking = self._parking(session)
+        if isinstance(error, EnvelopeError):
+            # It will not read better later, and nothing of its key depends on it.
+            self._count(record, "dead")
+            parking.bury(record, str(error))
+        else:
+            log.warning("an event failed", exc_info=error)
+            self._park(parking, record, type(error).__name__)
 
     def _retry(self, session: Session, position: int) -> None:
         parking = self._parking(session)

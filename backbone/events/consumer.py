@@ -27,6 +27,9 @@ from backbone.settings import EventSettings, KafkaSettings, load
 log = logging.getLogger(__name__)
 
 BATCH = 500
+# What kafka-python fetched of one partition is given whole before the next one's: a backlog of one
+# does not keep the others waiting for longer than about a batch.
+PARTITION_BYTES = 256 * 1024
 POLL_SECONDS = 0.2
 SILENCE_SECONDS = 5.0
 SESSION_SECONDS = 10.0
@@ -135,6 +138,7 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_records=BATCH,
+            max_partition_fetch_bytes=PARTITION_BYTES,
             max_poll_interval_ms=300_000,
             # The partitions of a process that was killed go to another one after this time.
             session_timeout_ms=int(SESSION_SECONDS * 1000),
