@@ -40,7 +40,7 @@ CONNECT_SECONDS = 10.0
 COMMIT_SECONDS = 5.0
 # What is applied and not yet told comes again after a crash, to an inbox that knows it.
 TELL_SECONDS = 0.1
-PARKED_SECONDS = 0.2
+PARKED_SECONDS = 0.5
 RETRY_SECONDS = (0.1, 2.0)
 
 Offsets = dict[TopicPartition, OffsetAndMetadata]

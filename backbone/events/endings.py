@@ -24,7 +24,7 @@ from backbone.settings import KafkaSettings, RealmSettings, load
 log = logging.getLogger(__name__)
 
 TOPIC = topics.internal(AccessEnded.DESCRIPTOR)
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 # How often Kafka is asked where the log ends, to find out that this reader hears nothing.
 CHECK_SECONDS = 5.0
 ANSWER_SECONDS = 5.0

@@ -34,7 +34,7 @@ class ReceiptMethods:
     seals: Seals
     _accesses: Callable[[Session], Accesses]
 
-    @loop(every=0.1)
+    @loop(every=0.4)
     def integrate_deposits(self) -> bool:
         """Gives deposits their places in the log; true when more may wait."""
         with self.db.transaction() as session:
@@ -48,7 +48,7 @@ class ReceiptMethods:
         # What came meanwhile can wait for the next turn: a batch costs much the same however small.
         return count == BATCH
 
-    @loop(every=0.5)
+    @loop(every=1.0)
     def stamp_checkpoint(self) -> bool:
         """Has the latest checkpoint stamped, and so every deposit before it."""
         if self.seals.authority is None:

@@ -49,7 +49,7 @@ class RightsMethods:
             row = Exports(session).latest(self.call.authenticated.subject)
         return exports_pb2.GetExportResponse(export=row.to_proto(datetime.now(UTC)))
 
-    @loop(every=0.5)
+    @loop(every=1.0)
     def gather_exports(self) -> bool:
         """One try of one export that is due; true when there was one."""
         providers = {"identity": self._of_identity, "notifications": self._of_notifications}
@@ -75,7 +75,7 @@ class RightsMethods:
         with self.db.transaction() as session:
             Erasures(session).add(event.data)
 
-    @loop(every=0.5)
+    @loop(every=1.0)
     def erase_documents(self) -> bool:
         """Destroys some documents of a person who is erased; true when there was one."""
         with self.db.transaction() as session:

@@ -228,7 +228,7 @@ class ExchangeService:
 
     # ---- calling them ---------------------------------------------------------------------------
 
-    @loop(every=0.1)
+    @loop(every=0.25)
     def call_webhooks(self) -> bool:
         """Gives their turn to webhooks that have something due, as far as there are free slots."""
         self._deliverer().give_turns()

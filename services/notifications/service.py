@@ -107,7 +107,7 @@ class NotificationsService:
             Deliveries(session).add(notice, telemetry.traceparent())
             after_commit(lambda: self.live.ring({notice.account_id: sequence}))
 
-    @loop(every=0.1)
+    @loop(every=0.25)
     def deliver(self) -> bool:
         """Sends one e-mail that is due; true when there was one."""
         with self.db.transaction() as session:
