@@ -8,6 +8,10 @@ from backbone.lazy_group import LazyGroup
 
 # The modules of services are named, never imported, until they are called.
 COMMANDS = {
+    "antivirus": "services.documents.doctor.antivirus",
+    "database": "backbone.doctor.database",
+    "events": "backbone.doctor.events",
+    "realm": "backbone.doctor.realm",
     "storage": "services.documents.doctor.cli",
 }
 
