@@ -1,7 +1,8 @@
 """Checks of a dependency: each tries one thing, and its finding says what came of it."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -53,23 +54,41 @@ class Finding:
 
 
 def examine(
-    checks: Iterable[Check[Subject]], subject: Subject, failures: tuple[type[Exception], ...]
+    checks: Sequence[Check[Subject]],
+    subject: Subject,
+    failures: tuple[type[Exception], ...] = (),
+    words: Callable[[Exception], str] = str,
 ) -> Iterator[Finding]:
-    """The finding of each check in turn. `failures` is what the client of the dependency raises:
-    such a check is one that does not work.
+    """The finding of each check in turn; of the first alone when it does not work.
+
+    `failures` is what the client of the dependency raises, and `words` how that is told: such a
+    check is one that does not work.
     """
-    for check in checks:
-        try:
-            yield Finding(check.name, Verdict.OK, check.run(subject))
-        except Unknown as error:
-            yield Finding(check.name, Verdict.UNKNOWN, str(error), check.needed_by, check.mend)
-        except (Missing, DomainError, *failures) as error:
-            verdict = Verdict.FAULT if check.needed_by else Verdict.WARNING
-            yield Finding(check.name, verdict, _words(error), check.needed_by, check.mend)
+    first, *rest = checks
+    yield (finding := _tried(first, subject, failures, words))
+    if finding.verdict is Verdict.OK:
+        for check in rest:
+            yield _tried(check, subject, failures, words)
 
 
-def tell(findings: Iterable[Finding], as_json: bool) -> bool:
-    """Prints the findings as they come; whether nothing that is needed is missing."""
+def _tried(
+    check: Check[Subject],
+    subject: Subject,
+    failures: tuple[type[Exception], ...],
+    words: Callable[[Exception], str],
+) -> Finding:
+    try:
+        return Finding(check.name, Verdict.OK, check.run(subject))
+    except Unknown as error:
+        return Finding(check.name, Verdict.UNKNOWN, str(error), check.needed_by, check.mend)
+    except (Missing, DomainError, *failures) as error:
+        verdict = Verdict.FAULT if check.needed_by else Verdict.WARNING
+        found = words(error) if isinstance(error, failures) else str(error)
+        return Finding(check.name, verdict, found, check.needed_by, check.mend)
+
+
+def tell(findings: Iterable[Finding], as_json: bool) -> None:
+    """Prints the findings as they come; exits with 1 when something that is needed is missing."""
     well = True
     for finding in findings:
         well = well and finding.verdict is not Verdict.FAULT
@@ -81,10 +100,5 @@ def tell(findings: Iterable[Finding], as_json: bool) -> bool:
             click.echo(f"{'':33} needed by: {finding.needed_by}")
         if finding.mend:
             click.echo(f"{'':33} → {finding.mend}")
-    return well
-
-
-def _words(error: Exception) -> str:
-    code = getattr(error, "code", None)
-    # A server's own word for it, where there is one: its sentence may hold anything.
-    return f"refused ({code})" if isinstance(code, str) else str(error)
+    if not well:
+        sys.exit(1)

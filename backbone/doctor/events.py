@@ -1,7 +1,7 @@
 """``backbone doctor events``: Kafka as the contracts want it."""
 
-import sys
 from collections.abc import Callable
+from functools import cached_property
 
 import click
 
@@ -10,9 +10,26 @@ from backbone.events.plan import Action, Change, Plan, PlanError
 from backbone.settings import KafkaSettings, load
 
 
-def _lacks(*actions: Action) -> Callable[[Plan], str]:
-    def run(plan: Plan) -> str:
-        found = [change for change in plan.changes if change.action in actions]
+class Asked:
+    """A broker, which is asked once for everything."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def plan(self) -> Plan:
+        return Plan(self.settings)
+
+
+def answers(asked: Asked) -> str:
+    count = len(asked.plan.changes)
+    told = f"{asked.settings.bootstrap} answers {asked.settings.username}"
+    return f"{told}; it differs from the contracts in {count} points" if count else told
+
+
+def _lacks(*actions: Action) -> Callable[[Asked], str]:
+    def run(asked: Asked) -> str:
+        found = [change for change in asked.plan.changes if change.action in actions]
         if found:
             raise Missing("; ".join(_words(change) for change in found))
         return "as the contracts say"
@@ -26,6 +43,12 @@ def _words(change: Change) -> str:
 
 MEND = "backbone topics apply"
 CHECKS = (
+    Check(
+        "broker",
+        answers,
+        "start Kafka, or mend BACKBONE_KAFKA_BOOTSTRAP, _USERNAME and _PASSWORD",
+        "every event; a service that starts",
+    ),
     Check("topics", _lacks(Action.CREATE, Action.PARTITIONS), MEND, "events of these topics"),
     Check("retention", _lacks(Action.CONFIGURE), MEND, "replay, copies of what is acknowledged"),
     Check("rules", _lacks(Action.ALLOW), MEND, "partners who were granted these topics"),
@@ -37,18 +60,4 @@ CHECKS = (
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def events(as_json: bool) -> None:
     """Try Kafka: that it answers this user, and has the topics and rules of the contracts."""
-    plans: list[Plan] = []
-
-    def answers(settings: KafkaSettings) -> str:
-        plans.append(Plan(settings))
-        return f"{settings.bootstrap} answers as {settings.username}"
-
-    reached = Check(
-        "broker",
-        answers,
-        "start Kafka, or mend BACKBONE_KAFKA_BOOTSTRAP, _USERNAME and _PASSWORD",
-        "every event; a service that starts",
-    )
-    well = tell(examine((reached,), load(KafkaSettings), (PlanError,)), as_json)
-    if not (well and tell(examine(CHECKS, plans[0], (PlanError,)), as_json)):
-        sys.exit(1)
+    tell(examine(CHECKS, Asked(load(KafkaSettings)), (PlanError,)), as_json)

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
+import deploy.local
 from backbone.errors import Conflict, Unavailable
 from bench.vault.place import Peak
 from services.documents import s3
@@ -27,6 +29,7 @@ from tests.support.events import Scratch
 from tests.support.lying import LyingProxy, lying
 from tests.support.objects import operators
 from tests.support.own_vault import OwnVault, own_schema
+from tests.support.rpc import Client
 from tests.support.versitygw import Versitygw, versitygw
 
 SMALL, LARGE = 300_000, 2 * PART_BYTES + 12_345
@@ -99,6 +102,26 @@ def test_a_deposit_is_refused_while_the_store_is_down_and_leaves_nothing(
     assert own.listed() == []
     proxy.honest()
     assert own.objects() == []
+
+
+def test_over_http_a_store_that_is_down_is_a_problem_with_its_reason_until_it_is_back(
+    gateway: httpx.Client, documents: Client, token: str
+) -> None:
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/pdf",
+        "Content-Disposition": 'attachment; filename="acte.pdf"',
+    }
+    data = vault.unique_bytes(SMALL)
+    deploy.local.stop("minio")
+    try:
+        answer = gateway.post("/v1/documents", content=data, headers=headers)
+    finally:
+        deploy.local.start("minio")
+    assert (answer.status_code, answer.json()["reason"]) == (503, "STORE_UNAVAILABLE")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    document = vault.deposit(documents, token, data)
+    assert vault.read(documents, token, document.document_id)[1] == data
 
 
 def test_a_check_waits_for_a_store_that_is_down_however_long(

@@ -11,6 +11,7 @@ from tests.support.own_vault import own_schema
 from tests.support.processes import BACKBONE, free_port
 
 NOWHERE = f"127.0.0.1:{free_port()}"
+NO_DATABASE = f"postgresql+psycopg://a:b@{NOWHERE}/c"
 COMMANDS = {
     "database": ("database", "documents"),
     "events": ("events",),
@@ -49,7 +50,7 @@ def test_what_the_stack_stands_on_is_well(name: str, stack: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("name", "changes", "check"),
     [
-        ("database", {"BACKBONE_DATABASE_URL": f"postgresql+psycopg://a:b@{NOWHERE}/c"}, "database"),
+        ("database", {"BACKBONE_DATABASE_URL": NO_DATABASE}, "database"),
         ("events", {"BACKBONE_KAFKA_PASSWORD": "wrong"}, "broker"),
         ("realm", {"BACKBONE_ISSUER": f"http://{NOWHERE}/realms/administration"}, "realm"),
         ("realm", {"BACKBONE_CLIENT_SECRET": "wrong-secret"}, "own client"),

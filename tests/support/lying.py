@@ -16,8 +16,8 @@ def honest(data: bytes, before: int) -> bytes | None:
 
 class LyingProxy:
     """Carries connections to a server, as they are but for what it is told to do: a lie about the
-    answers, a cut of the requests after `request_bytes`, the answer to a request that is `lost`,
-    answers of so many bytes a second.
+    answers, a cut of all requests once `request_bytes` more have gone, the answer to a request
+    that is `lost`, answers of so many bytes a second.
     """
 
     def __init__(self, target: str) -> None:
@@ -52,12 +52,12 @@ class LyingProxy:
     def _requests(
         self, inward: socket.socket, outward: socket.socket, lost: threading.Event
     ) -> None:
-        before = 0
         with suppress(OSError):
             while data := inward.recv(65_536):
-                before += len(data)
-                if self.request_bytes is not None and before > self.request_bytes:
-                    break
+                if self.request_bytes is not None:
+                    self.request_bytes -= len(data)
+                    if self.request_bytes < 0:
+                        break
                 if self.lost is not None and self.lost.search(data):
                     lost.set()
                 outward.sendall(data)
