@@ -27,7 +27,7 @@ FAILURES = (MinioException, urllib3.exceptions.HTTPError)
 # at a time it would keep a thread and a row for as long as it likes.
 LEAST_BYTES, PATIENCE_SECONDS = 32 * 1024, 30.0
 # What servers say that have no room.
-_FULL = {"XMinioStorageFull", "QuotaExceeded", "XAdminBucketQuotaExceeded"}
+_FULL = {"XMinioStorageFull", "XAdminBucketQuotaExceeded", "InsufficientStorage", "QuotaExceeded"}
 # What servers say that lack a feature.
 LACKING = {"NotImplemented", "MethodNotAllowed"}
 # A time, alone in its element, with more digits of a second than the client reads.
