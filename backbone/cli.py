@@ -1,16 +1,17 @@
 """The `backbone` command: what operators and containers run."""
 
-import importlib
 import sys
 
 import click
 
 from backbone.contracts import ContractError
+from backbone.lazy_group import LazyGroup
 from backbone.settings import ConfigurationError
 
 # Commands in modules of their own, imported when they are called: a service loads none of them.
 COMMANDS = {
     "audit": "services.identity.audit_cli",
+    "doctor": "backbone.doctor.cli",
     "events": "backbone.events.cli",
     "keyring": "services.identity.keyring_cli",
     "partner": "backbone.partners.cli",
@@ -20,20 +21,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group that knows the names of `COMMANDS` without importing them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *COMMANDS])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return super().get_command(ctx, cmd_name)
-        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
-        return command
-
-
-@click.group(cls=LazyGroup)
+@click.group(cls=LazyGroup, commands_of=COMMANDS)
 @click.version_option(package_name="administration-backbone")
 def cli() -> None:
     """The backbone of a smart administration."""

@@ -12,9 +12,11 @@ import random
 import signal
 import threading
 import time
+from collections import Counter
 
 import requests
-from sqlalchemy import create_engine
+from minio import Minio
+from sqlalchemy import create_engine, text
 
 from backbone.database import Transactions
 from backbone.events.publish import Publisher
@@ -24,14 +26,18 @@ from deploy.local import Stack, kafka_settings, pid, wait_healthy
 from deploy.local.clamav import EICAR
 from drills.kill_services import POLL_SECONDS, SETTLE_SECONDS, Citizen, everything, get
 from drills.verdict import Verdict
+from services.documents.quarantine import QuarantineSettings
 from services.documents.reconciling import Reconciler, ReconcileSettings, Rounds, S3Inventory
 from services.documents.s3 import StorageSettings
 from services.documents.store import S3Store
+from services.documents.uploading import UploadSettings
 
 VICTIMS = ("documents", "documents", "documents", "clamav")
 ROUNDS = 100
 WRITERS = 3
 PAUSE = 0.1
+# An upload that is older was given up: the longest takes seconds.
+SETTLED_UPLOAD_SECONDS = 60
 INFECTED = 0.2
 LARGEST = 4 * 1024 * 1024
 # More than one part.
@@ -72,6 +78,7 @@ class Depositor:
         self.attempted = 0
         # By document: the digest of what was sent, and whether it was infected.
         self.acknowledged: dict[str, tuple[str, bool]] = {}
+        self.ways: Counter[str] = Counter()
         self.read_infected: list[str] = []
         self.read_wrong: list[str] = []
 
@@ -95,6 +102,7 @@ class Depositor:
                 document_id = answer.json()["document"]["documentId"]
                 with self._lock:
                     self.acknowledged[document_id] = digest, infected
+                    self.ways[way] += 1
                 self._read(document_id, digest, infected)
             except requests.RequestException:
                 # Nothing is known: it may be there or not.
@@ -125,6 +133,7 @@ def run(stack: Stack, seed: int, scale: float) -> Verdict:
             verdict.faults += 1
             wait_healthy(victim)
             _wait_for_deposits(depositor)
+            _end_uploads(stack)
     finally:
         depositor.stop.set()
         for thread in threads:
@@ -138,6 +147,45 @@ def _wait_for_deposits(depositor: Depositor) -> None:
     before, deadline = len(depositor.acknowledged), time.monotonic() + SETTLE_SECONDS
     while len(depositor.acknowledged) < before + WRITERS and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS / 5)
+
+
+def _end_uploads(stack: Stack) -> None:
+    """Uploads that a kill interrupted would wait a day for their depositor, who may have twenty of
+    them: those that are older than a minute have waited long enough.
+    """
+    engine = create_engine(stack["postgres"]["databases"]["documents"])
+    settings = UploadSettings()
+    opened = settings.seconds - SETTLED_UPLOAD_SECONDS
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE uploads SET expire_time = now()"
+                " WHERE expire_time < now() + :opened * interval '1 second'"
+            ),
+            {"opened": opened},
+        )
+    engine.dispose()
+
+
+def _left(stack: Stack) -> dict[str, int]:
+    """What kills leave that nothing refers to, and that takes room until it is swept: parts in the
+    quarantine whose document is in the vault, earlier puts of a document's object.
+    """
+    storage = stack["storage"]
+    client = Minio(
+        endpoint=storage["endpoint"],
+        access_key=storage["root_access_key"],
+        secret_key=storage["root_secret_key"],
+        secure=False,
+    )
+    parts = client.list_objects(bucket_name=QuarantineSettings().bucket, recursive=True)
+    versions = client.list_objects(
+        bucket_name=storage["bucket"], recursive=True, include_version=True
+    )
+    return {
+        "parts_left": len(list(parts)),
+        "earlier_puts_left": sum(version.is_latest == "false" for version in versions),
+    }
 
 
 def _judge(
@@ -173,4 +221,6 @@ def _judge(
     verdict.figures = {
         "infected": sum(infected for _, infected in depositor.acknowledged.values()),
         "objects_reconciled": before.last_unowned,
+        **depositor.ways,
+        **_left(stack),
     }

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine
 
 from backbone.settings import DatabaseSettings, load
 
@@ -18,13 +20,7 @@ def upgrade(service: str) -> None:
     Raises:
         LookupError: the service has no migrations.
     """
-    versions = SERVICES / service / "migrations"
-    if not versions.is_dir():
-        raise LookupError(f"`{service}` has no migrations ({versions.name}/ is missing)")
-    config = Config()
-    config.set_main_option("script_location", str(ROOT))
-    config.set_main_option("version_locations", str(versions))
-    config.set_main_option("path_separator", "os")
+    config = _config(service)
     engine = create_engine(load(DatabaseSettings).url.get_secret_value(), hide_parameters=True)
     try:
         with engine.begin() as connection:
@@ -32,3 +28,24 @@ def upgrade(service: str) -> None:
             command.upgrade(config, "head")
     finally:
         engine.dispose()
+
+
+def state(service: str, connection: Connection) -> tuple[str, str]:
+    """The version of a service's schema ("" for none), and the newest that the code has.
+
+    Raises:
+        LookupError: as above.
+    """
+    head = ScriptDirectory.from_config(_config(service)).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision() or "", head or ""
+
+
+def _config(service: str) -> Config:
+    versions = SERVICES / service / "migrations"
+    if not versions.is_dir():
+        raise LookupError(f"`{service}` has no migrations ({versions.name}/ is missing)")
+    config = Config()
+    config.set_main_option("script_location", str(ROOT))
+    config.set_main_option("version_locations", str(versions))
+    config.set_main_option("path_separator", "os")
+    return config

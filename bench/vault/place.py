@@ -37,8 +37,8 @@ class Place:
 
 @contextmanager
 def prepared(running: stack.Stack, *, counted: bool) -> Iterator[Place]:
-    """A gateway and a documents service on the running stack's PostgreSQL, MinIO, Keycloak and
-    identity. Their events wait in an outbox that is dropped: Kafka is not measured here.
+    """A gateway and a documents service on the running stack's PostgreSQL, MinIO, Keycloak, clamd
+    and identity. Their events wait in an outbox that is dropped: Kafka is not measured here.
     """
     mark = f"bench-{uuid.uuid4().hex[:12]}"
     storage = running["storage"]
@@ -50,15 +50,15 @@ def prepared(running: stack.Stack, *, counted: bool) -> Iterator[Place]:
     )
     with ExitStack() as opened:
         bare = opened.enter_context(_bucket(store, f"{mark}-bare"))
-        opened.callback(_emptied, store, mark)
+        for bucket in (mark, f"{mark}-quarantine"):
+            opened.callback(_emptied, store, bucket)
         url = opened.enter_context(_schema(running, mark))
         counting = opened.enter_context(Counting(storage["endpoint"])) if counted else None
-        documents, gateway, nowhere = (child.free_address() for _ in range(3))
+        documents, gateway = (child.free_address() for _ in range(2))
         vault = stack.environment(
             running,
             "documents",
             database_url=url,
-            kafka_bootstrap=nowhere,
             grpc_listen=documents,
             ops_listen=child.free_address(),
             otlp_endpoint="",
@@ -66,11 +66,14 @@ def prepared(running: stack.Stack, *, counted: bool) -> Iterator[Place]:
             storage_access_key=storage["root_access_key"],
             storage_secret_key=storage["root_secret_key"],
             storage_bucket=mark,
+            quarantine_bucket=f"{mark}-quarantine",
             documents_max_bytes=str(MAX_BYTES),
+            # Of what is beyond the antivirus, everything else is checked all the same.
+            checks_not_scanned="remark",
         )
         subprocess.run((str(services.BACKBONE), "migrate", "documents"), env=vault, check=True)
         process = opened.enter_context(
-            child.running("vault", services.command("documents"), vault, documents)
+            child.running("vault", child.python("bench.vault.serve"), vault, documents)
         )
         edge = stack.environment(
             running,

@@ -17,6 +17,7 @@ from deploy.local.install import Program, run_logged
 KAFKA_VERSION = "4.3.1"
 KEYCLOAK_VERSION = "26.7.3"
 MINIO_VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
+VERSITYGW_VERSION = "v1.8.0"
 
 POM = Path(__file__).with_name("kafka-pom.xml")
 KEYCLOAK_BUILD = ("--db=postgres", "--health-enabled=true", "--metrics-enabled=true")
@@ -109,9 +110,20 @@ def _build_keycloak(folder: Path) -> None:
 
 
 def _build_minio(folder: Path) -> None:
+    _go_install("minio", f"github.com/minio/minio@{MINIO_VERSION}", folder)
+
+
+def _build_versitygw(folder: Path) -> None:
+    package = f"github.com/versity/versitygw/cmd/versitygw@{VERSITYGW_VERSION}"
+    _go_install("versitygw", package, folder)
+
+
+def _go_install(name: str, package: str, folder: Path) -> None:
+    if not shutil.which("go"):
+        raise StackError(f"{name} is built with Go, which is missing", "apt-get install golang-go")
     run_logged(
-        "minio",
-        ("go", "install", "-ldflags", "-s -w", f"github.com/minio/minio@{MINIO_VERSION}"),
+        name,
+        ("go", "install", "-ldflags", "-s -w", package),
         environment={"GOBIN": str(folder), "CGO_ENABLED": "0"},
     )
 
@@ -122,4 +134,8 @@ KEYCLOAK = Program(
 )
 MINIO = Program(
     "minio", MINIO_VERSION.rpartition("-")[2], MINIO_VERSION, _build_minio, "three minutes"
+)
+# A second object store, for the tests alone: no component of the stack.
+VERSITYGW = Program(
+    "versitygw", VERSITYGW_VERSION, VERSITYGW_VERSION, _build_versitygw, "three minutes"
 )

@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 
 # How often deposits are looked for that another process took, or left.
 LOOK_SECONDS = 1.0
-# Of checks that fail by themselves, and of readings that give other bytes than were deposited.
+# Of checks that fail by themselves, and of readings that give other bytes than were deposited, or
+# less: the pauses between them last a second or two.
 MAX_FAILURES = 3
 
 CHECKED = Counter("documents_checked_total", "Documents checked, by what came of it.", ["outcome"])
@@ -141,7 +142,7 @@ class Checker:
 
     def _move(self, row: DocumentRow) -> bool:
         """Takes a deposit from the quarantine into the vault, where it is checked next; true when
-        it is not what was announced, and so refused.
+        it is not what was announced, reading after reading, and so refused.
         """
         announced = Announcement(row.name, row.media_type, row.size_bytes, row.sha256)
         try:
@@ -151,10 +152,13 @@ class Checker:
         except Unavailable:
             return self._later(row, "later_unavailable")
         except DomainError as error:
+            if self._once_more(row):
+                # Perhaps it was the reading.
+                return self._later(row, "later_corrupted")
             log.warning("document %s is refused: %s", row.document_id, error.reason)
             row.quarantined = False
             return self._refuse(row, Reason.CORRUPTED)
-        row.quarantined = False
+        row.quarantined, row.check_failures = False, 0
         after_commit(self._checks.ring)
         return False
 

@@ -8,7 +8,7 @@ import grpc
 from administration.identity.v1 import keyring_pb2
 
 from backbone import wrapping
-from backbone.errors import DomainError, Gone, Unavailable, to_grpc
+from backbone.errors import Damaged, DomainError, Gone, Unavailable, to_grpc
 from services.documents.s3 import CHUNK_BYTES
 
 
@@ -22,11 +22,13 @@ class MemoryStore:
         self.objects[key] = b"".join(chunks)
 
     def get(self, key: str, offset: int, length: int) -> Iterator[bytes]:
-        data = self.objects.get(key, b"")[offset : offset + length]
+        if key not in self.objects:
+            raise Unavailable("The object store does not answer.", reason="STORE_UNAVAILABLE")
+        data = self.objects[key][offset : offset + length]
+        if len(data) < length:
+            raise Damaged("The object store has less than the document.", reason="SHORTENED")
         for start in range(0, len(data), CHUNK_BYTES):
             yield data[start : start + CHUNK_BYTES]
-        if len(data) < length:
-            raise Unavailable("The object store gave less than the document.")
 
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)

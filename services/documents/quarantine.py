@@ -2,17 +2,19 @@
 
 Each part of an upload is an object `<document>/<number>`, which a signed policy (S3, POST object)
 lets anyone who holds it write, with exactly these many bytes, until its end. A part that is sent
-again replaces itself. The store encrypts it at rest, where it does (SSE-S3); the vault's own
+again replaces itself. The store encrypts it at rest, where it can (SSE-S3); the vault's own
 encryption is of what the check moves into the vault.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from minio.commonconfig import ENABLED, Filter
 from minio.datatypes import PostPolicy
+from minio.error import S3Error
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
@@ -21,6 +23,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.settings import PREFIX, load
 from services.documents import s3
+
+log = logging.getLogger(__name__)
 
 # What is still there after so long was left by a crash: an upload ends, and a check begins, sooner.
 LEFT_DAYS = 7
@@ -58,6 +62,9 @@ class Quarantine(Protocol):
     def empty(self, document_id: str) -> None:
         """Forgets the parts of a document; nothing happens when there are none."""
 
+    def sweep(self) -> None:
+        """Forgets what a crash left: parts that are older than LEFT_DAYS."""
+
 
 class S3Quarantine:
     """A `Quarantine` on a bucket of its own."""
@@ -66,10 +73,12 @@ class S3Quarantine:
         self._bucket = settings.bucket
         scheme = "https" if storage.secure else "http"
         self._url = (settings.url or f"{scheme}://{storage.endpoint}").rstrip("/")
-        self._client = s3.connect(storage, region="us-east-1")
+        self._client = s3.connect(storage)
 
     def ensure_bucket(self) -> None:
-        """Creates the bucket where it is missing; what is left in it goes by itself."""
+        """Creates the bucket where it is missing; what is left in it goes by itself, where the
+        server has such rules, and by `sweep` everywhere.
+        """
         rule = Rule(
             rule_id="left",
             status=ENABLED,
@@ -79,9 +88,15 @@ class S3Quarantine:
         with s3.translated():
             if not self._client.bucket_exists(bucket_name=self._bucket):
                 self._client.make_bucket(bucket_name=self._bucket)
-            self._client.set_bucket_lifecycle(
-                bucket_name=self._bucket, config=LifecycleConfig([rule])
-            )
+            s3.encrypt_by_default(self._client, self._bucket)
+            try:
+                self._client.set_bucket_lifecycle(
+                    bucket_name=self._bucket, config=LifecycleConfig([rule])
+                )
+            except S3Error as error:
+                if error.code not in s3.LACKING:
+                    raise
+                log.warning("the object store has no lifecycle rules (%s)", error.code)
 
     def form(self, key: str, size: int, until: datetime) -> Form:
         policy = PostPolicy(self._bucket, until)
@@ -105,6 +120,15 @@ class S3Quarantine:
         for key in self.sizes(document_id):
             with s3.translated():
                 self._client.remove_object(bucket_name=self._bucket, object_name=key)
+
+    def sweep(self) -> None:
+        oldest = datetime.now(UTC) - timedelta(days=LEFT_DAYS)
+        with s3.translated():
+            for item in self._client.list_objects(bucket_name=self._bucket, recursive=True):
+                if item.last_modified is not None and item.last_modified < oldest:
+                    self._client.remove_object(
+                        bucket_name=self._bucket, object_name=str(item.object_name)
+                    )
 
 
 class Isolation(DependencyProvider):  # type: ignore[misc]

@@ -142,6 +142,12 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
         """Forgets uploads that nobody completed in time; true when there may be more."""
         return self._uploading().forget_expired()
 
+    @loop(every=3600.0)
+    def sweep_quarantine(self) -> bool:
+        """Forgets what a crash left there, on a store without lifecycle rules too."""
+        self.quarantine.sweep()
+        return False
+
     def _uploading(self) -> Uploading:
         return Uploading(self.db, self.events, self.quarantine, self.checks, self.upload_settings)
 

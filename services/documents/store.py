@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from minio.commonconfig import ENABLED
-from minio.sse import SseS3
-from minio.sseconfig import Rule, SSEConfig
 from minio.versioningconfig import VersioningConfig
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
@@ -34,7 +32,7 @@ class ObjectStore(Protocol):
         """The bytes ``[offset, offset + length)``, in chunks.
 
         Raises:
-            Unavailable: the store did not give them all.
+            Unavailable: the store did not give them all. Damaged: it says that it has less.
         """
 
     def delete(self, key: str) -> None:
@@ -46,7 +44,8 @@ class ObjectStore(Protocol):
 
 
 class S3Store:
-    """An `ObjectStore` on a bucket with versioning, object lock and encryption at rest."""
+    """An `ObjectStore` on a bucket with versioning, object lock and, where the server can,
+    encryption at rest."""
 
     def __init__(self, settings: s3.StorageSettings) -> None:
         self._bucket = settings.bucket
@@ -64,9 +63,7 @@ class S3Store:
             self._client.set_bucket_versioning(
                 bucket_name=self._bucket, config=VersioningConfig(ENABLED)
             )
-            self._client.set_bucket_encryption(
-                bucket_name=self._bucket, config=SSEConfig(Rule.new_sse_s3_rule())
-            )
+            s3.encrypt_by_default(self._client, self._bucket)
 
     def put(self, key: str, chunks: Iterable[bytes], media_type: str, size_bytes: int = 0) -> None:
         with telemetry.client_span("S3 PutObject"), s3.translated():
@@ -77,7 +74,6 @@ class S3Store:
                 length=size_bytes or -1,
                 part_size=PART_BYTES,
                 content_type=media_type,
-                sse=SseS3(),
                 num_parallel_uploads=1,
             )
 
@@ -94,7 +90,7 @@ class S3Store:
             versions = self._client.list_objects(
                 bucket_name=self._bucket, prefix=key, include_version=True
             )
-            for version in versions:
+            for version in [item for item in versions if item.object_name == key]:
                 self._client.remove_object(
                     bucket_name=self._bucket, object_name=key, version_id=version.version_id
                 )

@@ -10,6 +10,7 @@ from tests.support.events import Scratch, scratch_schema
 from tests.support.fake_realm import FakeRealm
 from tests.support.organisations import Side
 from tests.support.realm import Person
+from tests.support.versitygw import Versitygw, versitygw
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,16 @@ def foreign_realm() -> Iterator[FakeRealm]:
     opened = FakeRealm()
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def second_store(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[Versitygw]:
+    """An S3 server of another make than the stack's."""
+    terminal = pytestconfig.get_terminal_writer()
+    with versitygw(tmp_path_factory.mktemp("versitygw"), terminal.line) as server:
+        yield server
 
 
 @pytest.fixture

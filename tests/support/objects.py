@@ -4,6 +4,9 @@ import io
 from typing import Any
 
 from minio import Minio
+from pydantic import SecretStr
+
+from services.documents.s3 import StorageSettings
 
 
 def operator(stack: dict[str, Any]) -> Minio:
@@ -15,6 +18,19 @@ def operator(stack: dict[str, Any]) -> Minio:
         secret_key=storage["root_secret_key"],
         secure=False,
     )
+
+
+def operators(stack: dict[str, Any], **changes: Any) -> StorageSettings:
+    """The settings of a service that is the store's operator."""
+    storage = stack["storage"]
+    values = {
+        "endpoint": storage["endpoint"],
+        "access_key": storage["root_access_key"],
+        "secret_key": SecretStr(storage["root_secret_key"]),
+        "bucket": storage["bucket"],
+        "secure": False,
+    }
+    return StorageSettings(**{**values, **changes})
 
 
 class Objects:

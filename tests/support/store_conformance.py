@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from backbone.errors import Unavailable
+from backbone.errors import Damaged, Unavailable
 from services.documents.s3 import CHUNK_BYTES
 from services.documents.store import PART_BYTES, ObjectStore
 from tests.support.vault import chunks, unique_bytes
@@ -66,8 +66,9 @@ class StoreConformance:
         self, store: ObjectStore, key: str
     ) -> None:
         store.put(key, [b"abc"], "application/pdf")
-        with pytest.raises(Unavailable):
-            list(store.get(key, 0, 4))
+        for offset, length in ((0, 4), (3, 1), (9, 1)):
+            with pytest.raises(Damaged):
+                list(store.get(key, offset, length))
         store.delete(key)
 
     def test_a_deleted_object_is_gone_and_deleting_again_is_nothing(

@@ -1,0 +1,1 @@
+"""``backbone doctor storage``: what a given S3 server really does, tried on it."""

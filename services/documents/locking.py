@@ -1,0 +1,32 @@
+"""Whether the object store locks: what retention and legal holds stand on."""
+
+from minio.error import S3Error
+
+from services.documents import s3
+
+
+def why_not_locking(settings: s3.StorageSettings) -> str | None:
+    """Why the vault's bucket cannot hold an object against deletion; None when it says that it can.
+
+    Asks and changes nothing, so it is fit for a start. Whether the store does as it says,
+    `backbone doctor storage` tries.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    client = s3.connect(settings)
+    with s3.translated():
+        try:
+            client.get_object_lock_config(bucket_name=settings.bucket)
+        except S3Error as error:
+            if error.code in s3.LACKING:
+                return "the object store has no object lock"
+            if error.code == "NoSuchBucket":
+                return f"the bucket {settings.bucket} is missing"
+            if error.code != "ObjectLockConfigurationNotFoundError":
+                raise
+            return f"the bucket {settings.bucket} was made without object lock"
+        versioning = client.get_bucket_versioning(bucket_name=settings.bucket).status
+        if versioning != "Enabled":
+            return f"the bucket {settings.bucket} keeps no versions (versioning is {versioning})"
+    return None
