@@ -79,7 +79,10 @@ class Erasures:
         rows = keeping.erasable(erasure.account_id, BATCH)
         for row in rows:
             self._erase(erasure, row, destroying)
-        if not rows:
+        if rows:
+            # Told anew once there is no more to destroy.
+            erasure.held = 0
+        else:
             erasure.held = keeping.held(erasure.account_id)
             self._tell(erasure, events)
             if not erasure.held:

@@ -88,8 +88,9 @@ class Vault:
         made = datetime.now(UTC) - timedelta(days=364)
         row = DocumentRow(
             document_id=document_id, owner_id=self.owner_id, name="acte.pdf",
-            media_type="application/pdf", size_bytes=3, sha256="ab" * 32, create_time=made,
-            owner_key_id=uuid.uuid4(), sealed_key=b"", **{"state": State.AVAILABLE, **values},
+            media_type="application/pdf", size_bytes=3, sha256="ab" * 32,
+            owner_key_id=uuid.uuid4(), sealed_key=b"",
+            **{"state": State.AVAILABLE, "create_time": made, **values},
         )  # fmt: skip
         self.store.put(str(document_id), [b"abc"], "application/pdf")
         with self.db.transaction() as session:

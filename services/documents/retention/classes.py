@@ -120,6 +120,12 @@ class RetentionSettings(BaseSettings):
     classes: Path = Field(default=DEFAULT, description="a file of classes, in TOML")
     trash_days: int = Field(default=30, ge=0, le=3650, description="from deletion to destruction")
 
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        # Compose passes what is not set as an empty text.
+        return value or DEFAULT
+
     @field_validator("classes")
     @classmethod
     def _readable(cls, path: Path) -> Path:
