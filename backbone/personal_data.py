@@ -44,16 +44,21 @@ def page(files: Mapping[str, Reader], page_token: str) -> Page:
     return Page(name, records, "" if last else paging.token(int(number) + 1, ""))
 
 
+Item = events_pb2.PersonalDataErased.Item
+
+
 def erased(
-    service: str, started: events_pb2.ErasureStarted, counts: Mapping[str, int]
+    service: str,
+    started: events_pb2.ErasureStarted,
+    counts: Mapping[str, int],
+    others: Iterable[Item] = (),
 ) -> events_pb2.PersonalDataErased:
-    """What a service answers when it has erased all that it held: how much, by kind."""
+    """What a service answers when it has erased all that it could: how much, by kind; `others` are
+    items that say more than that, such as what is retained, and why.
+    """
     return events_pb2.PersonalDataErased(
         erasure_id=started.erasure_id,
         account_id=started.account_id,
         service=service,
-        items=[
-            events_pb2.PersonalDataErased.Item(kind=kind, count=count)
-            for kind, count in counts.items()
-        ],
+        items=[*(Item(kind=kind, count=count) for kind, count in counts.items()), *others],
     )

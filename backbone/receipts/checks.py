@@ -1,18 +1,20 @@
 """What can be checked of a receipt without the system, one finding at a time."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from administration.documents.v1 import documents_pb2
+from administration.documents.v1 import documents_pb2, retention_pb2
 from cryptography import x509
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from backbone.receipts import merkle, notes, stamps
+from backbone.receipts.destruction import stated
 from backbone.receipts.leaf import Entry
 
 Receipt = documents_pb2.Receipt
+Destruction = retention_pb2.Destruction
 Proof = documents_pb2.GetConsistencyProofResponse
 
 
@@ -48,10 +50,41 @@ def of_receipt(
     yield _compared("size", receipt.size_bytes, size_bytes, "bytes")
     yield _compared("SHA-256", receipt.sha256, sha256, "")
     yield _inclusion(receipt)
-    yield _signature(receipt, evidence.key)
+    yield _signature(receipt.key, evidence.key, lambda key: key.open(receipt.checkpoint))
     yield _time_stamp(receipt, evidence.roots)
     if evidence.old_note:
         yield _consistency(receipt, evidence)
+
+
+def of_destruction(
+    destruction: Destruction, sha256: str | None, key: notes.Verifier | None
+) -> Iterator[Finding]:
+    """Checks what proves a destruction, against the SHA-256 of a file that was kept, if any."""
+    yield _certificate(destruction)
+    if sha256 is None:
+        words = "no file was given to compare with"
+        yield Finding(Mark.OPEN, "SHA-256", f"{destruction.sha256}; {words}")
+    else:
+        yield _compared("SHA-256", destruction.sha256, sha256, "")
+    yield _signature(
+        destruction.key, key, lambda verifier: verifier.require_signed(destruction.certificate)
+    )
+
+
+def _certificate(destruction: Destruction) -> Finding:
+    step = "certificate"
+    try:
+        said = stated(destruction.certificate)
+    except notes.NoteError as error:
+        return Finding(Mark.FAILED, step, str(error))
+    expected = said.to_proto()
+    expected.certificate, expected.key = destruction.certificate, destruction.key
+    if expected != destruction:
+        return Finding(Mark.FAILED, step, "what is told beside the certificate is not what it says")
+    facts = [f"document {said.document_id}", f"destroyed {destruction.destroy_time.ToJsonString()}"]
+    facts.append(said.cause)
+    facts += [part for part in (said.retention_class, said.basis) if part]
+    return Finding(Mark.PASSED, step, ", ".join(facts))
 
 
 def _compared(step: str, told: object, found: object, unit: str) -> Finding:
@@ -104,11 +137,13 @@ def microseconds(time: Timestamp) -> int:
     return time.seconds * 1_000_000 + count
 
 
-def _signature(receipt: Receipt, key: notes.Verifier | None) -> Finding:
+def _signature(
+    told: str, key: notes.Verifier | None, opened: Callable[[notes.Verifier], object]
+) -> Finding:
     step = "signature"
     try:
-        verifier = key or notes.Verifier.parse(receipt.key)
-        verifier.open(receipt.checkpoint)
+        verifier = key or notes.Verifier.parse(told)
+        opened(verifier)
     except notes.NoteError as error:
         return Finding(Mark.FAILED, step, str(error))
     if key is None:

@@ -1,18 +1,30 @@
-"""``backbone verify``: a receipt and its file, checked on any machine, without the system."""
+"""``backbone verify``: a receipt and its file, or what proves a destruction, checked on any machine
+without the system.
+"""
 
 import hashlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
 import click
-from administration.documents.v1 import documents_pb2
+from administration.documents.v1 import documents_pb2, retention_pb2
 from cryptography import x509
 from google.protobuf.json_format import Parse, ParseError
 from google.protobuf.message import Message
 
 from backbone.receipts import stamps
-from backbone.receipts.checks import Evidence, Finding, Mark, Proof, Receipt, of_receipt
+from backbone.receipts.checks import (
+    Destruction,
+    Evidence,
+    Finding,
+    Mark,
+    Proof,
+    Receipt,
+    of_destruction,
+    of_receipt,
+)
 from backbone.receipts.notes import NoteError, Verifier
 
 FAILED, UNDECIDED = 1, 3
@@ -23,7 +35,7 @@ File = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("receipt", type=File)
-@click.argument("file", type=File)
+@click.argument("file", type=File, required=False)
 @click.option(
     "--key",
     envvar="BACKBONE_VERIFY_KEY",
@@ -34,13 +46,14 @@ File = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--consistency", type=File, help="The proof between both checkpoints, as JSON.")
 def verify(
     receipt: Path,
-    file: Path,
+    file: Path | None,
     key: str | None,
     tsa_certificate: Path | None,
     old_checkpoint: Path | None,
     consistency: Path | None,
 ) -> None:
     """Check RECEIPT (JSON, as GET /v1/documents/{id}/receipt gives it) of the deposit of FILE.
+    What proves a destruction (as GET /v1/destructions/{id} gives it) needs no FILE.
 
     Exits with 0 when all is proven, 1 when something is wrong, and 3 when nothing is wrong but
     nobody said whose key to trust (--key).
@@ -51,19 +64,41 @@ def verify(
         old_note=_note(old_checkpoint) if old_checkpoint else "",
         proof=_json(consistency, Proof()) if consistency else None,
     )
-    with file.open("rb") as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    findings: list[Finding] = []
-    for finding in of_receipt(_receipt(receipt), file.stat().st_size, sha256, evidence):
+    destruction = _destruction(receipt)
+    if destruction.certificate:
+        sha256 = _sha256(file) if file else None
+        proven = "destruction of this document"
+        findings = of_destruction(destruction, sha256, evidence.key)
+    elif file is None:
+        raise click.UsageError("a receipt is checked against its FILE: name it too")
+    else:
+        proven = "deposit of this file"
+        findings = of_receipt(_receipt(receipt), file.stat().st_size, _sha256(file), evidence)
+    _tell(findings, proven, trusted=evidence.key is not None)
+
+
+def _tell(findings: Iterable[Finding], proven: str, *, trusted: bool) -> None:
+    failed = False
+    for finding in findings:
         click.echo(f"{finding.mark.value} {finding.step:<12} {finding.words}")
-        findings.append(finding)
-    if any(finding.mark is Mark.FAILED for finding in findings):
-        click.echo("The receipt does not prove the deposit of this file.")
+        failed = failed or finding.mark is Mark.FAILED
+    if failed:
+        click.echo(f"The receipt does not prove the {proven}.")
         sys.exit(FAILED)
-    if evidence.key is None:
+    if not trusted:
         click.echo("Nothing is wrong, but whoever made the key could have made this receipt.")
         sys.exit(UNDECIDED)
-    click.echo("The receipt proves the deposit of this file.")
+    click.echo(f"The receipt proves the {proven}.")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _destruction(path: Path) -> Destruction:
+    answer = _json(path, retention_pb2.GetDestructionResponse())
+    return answer.destruction if answer.HasField("destruction") else _json(path, Destruction())
 
 
 def _receipt(path: Path) -> Receipt:

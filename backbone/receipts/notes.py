@@ -1,7 +1,8 @@
-"""Signed checkpoints: C2SP ``tlog-checkpoint`` in C2SP ``signed-note``, with Ed25519 (RFC 8032).
+"""Signed notes: C2SP ``tlog-checkpoint`` in C2SP ``signed-note``, with Ed25519 (RFC 8032).
 
 A checkpoint is the log's name, its size and its root hash. Whoever keeps one can later ask that
-the log still begins with what it held then.
+the log still begins with what it held then. The same key signs what proves a destruction
+(`destruction`), a text that cannot be taken for a checkpoint.
 """
 
 import base64
@@ -79,6 +80,15 @@ class Verifier:
             NoteError: it did not, or what is signed is no checkpoint of this log.
         """
         checkpoint = read(note)
+        self.require_signed(note)
+        if checkpoint.origin != self.name:
+            raise NoteError(f"it is of the log {checkpoint.origin}, not {self.name}")
+        return checkpoint
+
+    def require_signed(self, note: str) -> None:
+        """Raises:
+        NoteError: this key did not sign the note, whatever it says.
+        """
         text, _, signatures = note.rpartition("\n\n")
         for line in signatures.splitlines():
             found = _SIGNATURE.fullmatch(line)
@@ -91,9 +101,7 @@ class Verifier:
                     self.public_key.verify(value[4:], f"{text}\n".encode())
                 except InvalidSignature:
                     raise NoteError(f"the signature of {self.name} is forged") from None
-                if checkpoint.origin != self.name:
-                    raise NoteError(f"it is of the log {checkpoint.origin}, not {self.name}")
-                return checkpoint
+                return
         raise NoteError(f"it is not signed by {self.name} with the key {self.key_id.hex()}")
 
 
@@ -113,8 +121,11 @@ class Signer:
 
     def sign(self, size: int, root: bytes) -> str:
         """The note of a checkpoint."""
+        return self.sign_text(Checkpoint(self.verifier.name, size, root).text())
+
+    def sign_text(self, text: str) -> str:
+        """The note of a text, which ends with a line feed and begins unlike any other kind."""
         name = self.verifier.name
-        text = Checkpoint(name, size, root).text()
         value = self.verifier.key_id + self._key.sign(text.encode())
         return f"{text}\n— {name} {_encode(value)}\n"
 

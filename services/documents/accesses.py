@@ -12,6 +12,7 @@ from backbone.tokens import Caller
 from services.documents.documents import DocumentRow, ShareRow
 
 DESCRIBE, READ, RECEIPT = "documents.describe", "documents.read", "documents.receipt"
+HOLD, RELEASE = "documents.hold", "documents.release"
 
 
 class Accesses:

@@ -32,6 +32,7 @@ from backbone.database import Base
 from backbone.errors import Conflict, NotFound
 from backbone.tokens import Caller
 from services.documents.checks.verdict import Reason, Remark
+from services.documents.retention.kept import Kept
 
 # Those that say the same of a document.
 Described = TypeVar("Described", events_pb2.DocumentDeposited, events_pb2.DocumentReceived)
@@ -47,7 +48,7 @@ class State(StrEnum):
     REFUSED = "REFUSED"
 
 
-class DocumentRow(Base):
+class DocumentRow(Kept, Base):
     __tablename__ = "documents"
 
     document_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
@@ -100,6 +101,7 @@ class DocumentRow(Base):
         message.create_time.FromDatetime(self.create_time)
         if self.expire_time is not None:
             message.expire_time.FromDatetime(self.expire_time)
+        self.tell_kept(message)
         return message
 
     def require_available(self) -> None:
@@ -199,6 +201,7 @@ class Documents:
             ShareRow.administration == caller.administration,
             ShareRow.administration != "",
             ShareRow.expire_time > func.now(),
+            DocumentRow.purge_time.is_(None),
         )
         return self._one(document_id, or_(DocumentRow.owner_id == _uuid(caller.subject), shared))
 
@@ -218,24 +221,16 @@ class Documents:
     def page(
         self, owner_id: str, page_size: int, page_token: str
     ) -> tuple[Sequence[DocumentRow], str]:
-        """The owner's documents, newest first, and the token of the next page.
+        """The owner's documents outside the trash, newest first, and the token of the next page.
 
         Raises:
             InvalidInput: the page token is none of ours.
         """
-        query = select(DocumentRow).where(DocumentRow.owner_id == _uuid(owner_id), _lasting())
+        query = select(DocumentRow).where(
+            DocumentRow.owner_id == _uuid(owner_id), DocumentRow.purge_time.is_(None), _lasting()
+        )
         columns = (DocumentRow.create_time, DocumentRow.document_id)
         return paging.newest_first(self._session, query, columns, page_size, page_token)
-
-    def expired(self, limit: int) -> Sequence[DocumentRow]:
-        """Documents whose time is over, locked, those that no other process destroys now."""
-        query = select(DocumentRow).where(DocumentRow.expire_time <= func.now())
-        return self._session.scalars(query.limit(limit).with_for_update(skip_locked=True)).all()
-
-    def of(self, owner_id: str, limit: int) -> Sequence[DocumentRow]:
-        """Documents of an owner, locked, whatever their state."""
-        query = select(DocumentRow).where(DocumentRow.owner_id == _uuid(owner_id))
-        return self._session.scalars(query.limit(limit).with_for_update()).all()
 
     def remove(self, row: DocumentRow) -> None:
         """Forgets a document and its shares; its leaf in the log stays, and says nothing alone."""

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -10,6 +11,7 @@ from administration.identity.v1 import keyring_pb2
 from backbone import wrapping
 from backbone.errors import Damaged, DomainError, Gone, Unavailable, to_grpc
 from services.documents.s3 import CHUNK_BYTES
+from services.documents.store import Locked
 
 
 class MemoryStore:
@@ -17,6 +19,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.retained: dict[str, datetime] = {}
+        self.held: set[str] = set()
 
     def put(self, key: str, chunks: Iterable[bytes], media_type: str, size_bytes: int = 0) -> None:
         self.objects[key] = b"".join(chunks)
@@ -31,7 +35,25 @@ class MemoryStore:
             yield data[start : start + CHUNK_BYTES]
 
     def delete(self, key: str) -> None:
+        if key in self.held:
+            raise Locked(None)
+        if (until := self.retained.get(key)) and until > datetime.now(UTC):
+            raise Locked(until)
         self.objects.pop(key, None)
+        self.retained.pop(key, None)
+
+    def retain(self, key: str, until: datetime) -> None:
+        if key not in self.objects:
+            return
+        if (before := self.retained.get(key)) and before > until:
+            raise Locked(before)
+        self.retained[key] = until
+
+    def hold(self, key: str, *, on: bool) -> None:
+        if on and key in self.objects:
+            self.held.add(key)
+        else:
+            self.held.discard(key)
 
 
 class MemoryKeyring:

@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 import grpc
 from administration.documents.v1 import events_pb2
 from google.protobuf.json_format import MessageToJson
+from sqlalchemy.orm import Session
 
 from backbone.database import Transactions
 from backbone.errors import DomainError
@@ -27,11 +28,14 @@ from services.documents.documents import DocumentRow, Documents, State
 from services.documents.domain.deposit import Announcement, Intake
 from services.documents.exports import ExportRow, Exports, failed
 from services.documents.exports import State as ExportState
+from services.documents.retention.destructions import DestructionRow, Destructions
+from services.documents.retention.keeping import Keeping
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/zip"
 KEPT = timedelta(days=7)
+PAGE = 200
 # Told this often at most, and well before the end of a lease.
 TELL_SECONDS = 1.0
 OWN = "documents"
@@ -139,6 +143,10 @@ class Gathering:
         rows = list(self._documents(account_id))
         described = (MessageToJson(row.to_proto(), indent=None) for row in rows)
         yield File(f"{OWN}/documents.jsonl", _lines(described))
+        destroyed = (
+            MessageToJson(r.to_proto(), indent=None) for r in self._destructions(account_id)
+        )
+        yield File(f"{OWN}/destructions.jsonl", _lines(destroyed))
         readable = (row for row in rows if row.state == State.AVAILABLE)
         for row in told.counting(OWN, readable):
             content = self._contents.get(row, 0, row.size_bytes)
@@ -146,12 +154,24 @@ class Gathering:
         told.complete(OWN)
 
     def _documents(self, account_id: str) -> Iterator[DocumentRow]:
-        """What the person deposited, without earlier exports."""
+        """What the person deposited, the trash included, without earlier exports."""
+        for rows in (
+            self._pages(lambda s, t: Documents(s).page(account_id, PAGE, t)),
+            self._pages(lambda s, t: Keeping(s).trash(account_id, PAGE, t)),
+        ):
+            yield from (row for row in rows if row.expire_time is None)
+
+    def _destructions(self, account_id: str) -> Iterator[DestructionRow]:
+        owner_id = uuid.UUID(account_id)
+        return self._pages(lambda s, t: Destructions(s, owner_id).page(PAGE, t))
+
+    def _pages(self, page: Callable[[Session, str], tuple[Iterable[Item], str]]) -> Iterator[Item]:
+        """Every row of a list, which is read page by page, each in a transaction of its own."""
         token = ""
         while True:
             with self._db.transaction() as session:
-                rows, token = Documents(session).page(account_id, 200, token)
-            yield from (row for row in rows if row.expire_time is None)
+                rows, token = page(session, token)
+            yield from rows
             if not token:
                 return
 

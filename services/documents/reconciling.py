@@ -28,7 +28,8 @@ from services.documents import s3
 from services.documents.checks.verdict import Reason
 from services.documents.deposits import Deposits
 from services.documents.documents import State
-from services.documents.store import ObjectStore
+from services.documents.retention.locked import LockedObjects
+from services.documents.store import Locked, ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -137,8 +138,10 @@ class Reconciler:
             if not session.scalar(_LOCK):
                 return False
             known = Deposits(session).states_between(rounds.key, last)
+            # They are known, and deleted when the store lets them.
+            locked = LockedObjects(session).between(rounds.key, last)
         there = {item.key for item in objects}
-        for item in objects:
+        for item in (item for item in objects if item.key not in locked):
             self._object(item, known.get(item.key), listed)
         for key, (state, create_time) in known.items():
             if key not in there and create_time < listed - YOUNG:
@@ -155,7 +158,13 @@ class Reconciler:
             self._rounds.unowned += 1
             if item.modified > listed - timedelta(seconds=self._rounds.settings.grace):
                 return
-        self._store.delete(item.key)
+        try:
+            self._store.delete(item.key)
+        except Locked as lock:
+            with self._db.transaction() as session:
+                until = LockedObjects(session).add(item.key, lock)
+            log.warning("object %s without a document is kept until %s", item.key, until)
+            return
         RECONCILED.labels("object_without_row" if row is None else "object_refused").inc()
         log.warning("object %s is removed: it has no document that can be read", item.key)
 

@@ -13,15 +13,12 @@ from backbone.events import Publisher, Received, subscribe
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc, Stub
 from services.documents.contents import Contents
-from services.documents.documents import Documents
 from services.documents.erasures import Erasures
 from services.documents.exports import Exports
 from services.documents.gathering import Gathering, PersonalData
 from services.documents.store import ObjectStore
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
-
-EXPIRED_BATCH = 20
 
 
 class RightsMethods:
@@ -80,15 +77,3 @@ class RightsMethods:
         """Destroys some documents of a person who is erased; true when there was one."""
         with self.db.transaction() as session:
             return Erasures(session).step(self.store, self.events)
-
-    @loop(every=10)
-    def destroy_expired(self) -> bool:
-        """Destroys documents whose time is over; true when there were some."""
-        with self.db.transaction() as session:
-            documents = Documents(session)
-            rows = documents.expired(EXPIRED_BATCH)
-            for row in rows:
-                # Before the commit: a row without its object is found here again.
-                self.store.delete(row.key)
-                documents.remove(row)
-        return bool(rows)

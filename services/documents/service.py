@@ -25,11 +25,14 @@ from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
+from services.documents.hold_methods import HoldMethods
 from services.documents.key_methods import KeyMethods
 from services.documents.keys import Keyring, OwnerKeys
 from services.documents.quarantine import Isolation, Quarantine
 from services.documents.receipt_methods import ReceiptMethods
 from services.documents.reconciling import Reconciler, Reconciling, Rounds
+from services.documents.retention.classes import Retention, Rules
+from services.documents.retention_methods import RetentionMethods
 from services.documents.rights_methods import RightsMethods
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
@@ -48,7 +51,7 @@ class VaultSettings(BaseSettings):
     max_bytes: int = 100 * 1024 * 1024
 
 
-class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
+class DocumentsService(KeyMethods, ReceiptMethods, RetentionMethods, HoldMethods, RightsMethods):
     name = "documents"
 
     db: Transactions = Database()
@@ -63,6 +66,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
     checks: Checks = Checking()
     rounds: Rounds = Reconciling()
     quarantine: Quarantine = Isolation()
+    rules: Rules = Retention()
     upload_settings: UploadSettings = Settings(UploadSettings)
     settings: VaultSettings = Settings(VaultSettings)
 
@@ -203,6 +207,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
             documents = Documents(session)
             row = documents.owned(request.document_id, self.call.authenticated)
             row.require_available()
+            row.require_not_trashed()
             share = documents.share(row, request.administration, request.purpose, expire_time)
             event = events_pb2.DocumentShared(
                 document_id=str(row.document_id),

@@ -1,20 +1,34 @@
-"""The object store: S3, through the `minio` client, behind three verbs."""
+"""The object store: S3, through the `minio` client, behind five verbs."""
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Protocol
 
-from minio.commonconfig import ENABLED
+from minio.commonconfig import COMPLIANCE, ENABLED
+from minio.error import S3Error
+from minio.retention import Retention
 from minio.versioningconfig import VersioningConfig
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 
 from backbone import telemetry
-from backbone.errors import Unavailable
-from backbone.settings import load
+from backbone.errors import Conflict, Unavailable
+from backbone.settings import ConfigurationError, load
 from services.documents import s3
 from services.documents.domain.chunks import ChunkReader
 
 PART_BYTES = 8 * 1024 * 1024
+# What a server says of an object that is not there.
+_MISSING = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")
+
+
+class Locked(Conflict):
+    """A lock of the store keeps an object: until when; None for a legal hold, which has no end."""
+
+    def __init__(self, until: datetime | None) -> None:
+        words = f"until {until.isoformat()}" if until else "by a legal hold"
+        super().__init__(f"The object store keeps it {words}.", reason="OBJECT_LOCKED")
+        self.until = until
 
 
 class ObjectStore(Protocol):
@@ -37,6 +51,22 @@ class ObjectStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Removes an object and its versions; nothing happens when there is none.
+
+        Raises:
+            Locked: a lock keeps it. Unavailable: the store does not answer.
+        """
+
+    def retain(self, key: str, until: datetime) -> None:
+        """Keeps an object from being deleted before a time (whole seconds), by anybody: the
+        store's operator too. Nothing happens when there is none.
+
+        Raises:
+            Locked: it is kept for longer already. Unavailable: the store does not answer.
+        """
+
+    def hold(self, key: str, *, on: bool) -> None:
+        """Keeps an object from being deleted until that is switched off. Nothing happens when
+        there is none.
 
         Raises:
             Unavailable: the store does not answer.
@@ -65,6 +95,26 @@ class S3Store:
             )
             s3.encrypt_by_default(self._client, self._bucket)
 
+    def require_lock(self) -> None:
+        """Raises:
+        ConfigurationError: the bucket cannot lock objects. Unavailable: the store does not answer.
+        """
+        with s3.translated():
+            try:
+                config = self._client.get_object_lock_config(bucket_name=self._bucket)
+                found = config is not None
+            except S3Error as error:
+                if error.code not in ("ObjectLockConfigurationNotFoundError", "NotImplemented"):
+                    raise
+                found = False
+        if not found:
+            raise ConfigurationError(
+                f"cannot start: the bucket {self._bucket} has no object lock, which classes of"
+                " retention need. It is given to a bucket when it is made: name another one in"
+                " BACKBONE_STORAGE_BUCKET, on a server that has it; or name a file without classes"
+                " in BACKBONE_RETENTION_CLASSES"
+            )
+
     def put(self, key: str, chunks: Iterable[bytes], media_type: str, size_bytes: int = 0) -> None:
         with telemetry.client_span("S3 PutObject"), s3.translated():
             self._client.put_object(
@@ -91,9 +141,48 @@ class S3Store:
                 bucket_name=self._bucket, prefix=key, include_version=True
             )
             for version in [item for item in versions if item.object_name == key]:
-                self._client.remove_object(
-                    bucket_name=self._bucket, object_name=key, version_id=version.version_id
-                )
+                self._delete(key, version.version_id)
+
+    def _delete(self, key: str, version_id: str | None) -> None:
+        try:
+            self._client.remove_object(
+                bucket_name=self._bucket, object_name=key, version_id=version_id
+            )
+        except S3Error as error:
+            # Servers say it with different codes: the lock itself is what tells.
+            self._require_unlocked(key, version_id, error)
+            raise
+
+    def _require_unlocked(self, key: str, version_id: str | None, cause: S3Error) -> None:
+        place = {"bucket_name": self._bucket, "object_name": key, "version_id": version_id}
+        if self._client.is_object_legal_hold_enabled(**place):
+            raise Locked(None) from cause
+        retention = self._client.get_object_retention(**place)
+        if retention is not None and retention.retain_until_date > datetime.now(UTC):
+            raise Locked(retention.retain_until_date) from cause
+
+    def retain(self, key: str, until: datetime) -> None:
+        place = {"bucket_name": self._bucket, "object_name": key}
+        with s3.translated():
+            try:
+                self._client.set_object_retention(**place, config=Retention(COMPLIANCE, until))
+            except S3Error as error:
+                if error.code in _MISSING:
+                    return
+                retention = self._client.get_object_retention(**place)
+                if retention is not None and retention.retain_until_date > until:
+                    raise Locked(retention.retain_until_date) from error
+                raise
+
+    def hold(self, key: str, *, on: bool) -> None:
+        client = self._client
+        switch = client.enable_object_legal_hold if on else client.disable_object_legal_hold
+        with s3.translated():
+            try:
+                switch(bucket_name=self._bucket, object_name=key)
+            except S3Error as error:
+                if error.code not in _MISSING:
+                    raise
 
     def reachable(self) -> str | None:
         """Why the bucket cannot be used; None when it can."""

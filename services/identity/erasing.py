@@ -112,11 +112,13 @@ class Erasing:
         return True
 
     def answered(self, fact: events_pb2.PersonalDataErased) -> None:
-        """Notes what a service did."""
+        """Notes what a service did; what it had retained when the rest was erased, too."""
         with self._db.transaction() as session:
             row = Erasures(session).get(fact.erasure_id, lock=True)
             part = {"service": fact.service, "items": _items(fact)}
             row.parts = {**row.parts, fact.service: part}
+            if row.state == State.ERASED:
+                self._go_on(session, row, fact.account_id)
 
     def finish(self) -> bool:
         """Ends one erasure that all have answered; true when there was one.
@@ -138,17 +140,27 @@ class Erasing:
         self._realm.delete_account(account_id)
         counts = forget(session, account_id)
         counts["journal_line"] = Journal(session).forget(account_id, self._signer, self._issuer)
-        retained = any(i.get("retainedBy") for p in row.parts.values() for i in p["items"])
-        if not retained:
+        if not _retained(row):
             self._keeping.destroy(account_id)
             counts["key"] = 1
-        items = [{"kind": kind, "count": str(count)} for kind, count in counts.items()]
-        row.parts = {**row.parts, OWN: {"service": OWN, "items": items}}
+        _count(row, counts)
         row.state, row.account_id = State.ERASED, None
         row.certificate = self._certify(row)
         self._events.publish(
             events_pb2.AccountErased(erasure_id=str(row.erasure_id), account_id=account_id)
         )
+
+    def _go_on(self, session: Session, row: ErasureRow, account_id: str) -> None:
+        """More was erased of what a service had retained: the keys go with the last of it."""
+        if not _retained(row):
+            counts = _counted(row)
+            if self._keeping.destroy(account_id):
+                counts["key"] = 1
+            # What was done about it since: nobody is left to read it.
+            forgotten = Journal(session).forget(account_id, self._signer, self._issuer)
+            counts["journal_line"] = counts.get("journal_line", 0) + forgotten
+            _count(row, counts)
+        row.certificate = self._certify(row)
 
     def _certify(self, row: ErasureRow) -> str:
         """Signs what was done: it names the erasure, and nobody."""
@@ -164,3 +176,18 @@ class Erasing:
 
 def _items(fact: events_pb2.PersonalDataErased) -> list[dict[str, Any]]:
     return [MessageToDict(item) for item in fact.items]
+
+
+def _retained(row: ErasureRow) -> bool:
+    """Whether a service keeps something of the person."""
+    return any(item.get("retainedBy") for part in row.parts.values() for item in part["items"])
+
+
+def _counted(row: ErasureRow) -> dict[str, int]:
+    """What identity itself erased, by kind."""
+    return {item["kind"]: int(item["count"]) for item in row.parts[OWN]["items"]}
+
+
+def _count(row: ErasureRow, counts: dict[str, int]) -> None:
+    items = [{"kind": kind, "count": str(count)} for kind, count in counts.items()]
+    row.parts = {**row.parts, OWN: {"service": OWN, "items": items}}

@@ -8,9 +8,15 @@ import grpc as grpclib
 from administration.documents.v1.deposits_pb2 import RefusalReason
 from administration.documents.v1.events_pb2 import (
     DocumentDeposited,
+    DocumentDestroyed,
     DocumentRefused,
     DocumentShared,
     ExportReady,
+    RetentionEnded,
+)
+from administration.documents.v1.retention_pb2 import (
+    DESTRUCTION_CAUSE_RETENTION_ENDED,
+    Disposition,
 )
 from administration.identity.v1 import identity_pb2, organisations_pb2
 from administration.identity.v1.events_pb2 import (
@@ -60,6 +66,19 @@ class NotificationsService:
     def on_document_deposited(self, event: Received[DocumentDeposited]) -> None:
         fact = event.data
         self._tell(rules.document_deposited(fact.document_id, fact.owner_id))
+
+    @subscribe(RetentionEnded)
+    def on_retention_ended(self, event: Received[RetentionEnded]) -> None:
+        fact = event.data
+        word = Disposition.Name(fact.disposition).removeprefix("DISPOSITION_")
+        self._tell(rules.retention_ended(fact.document_id, fact.owner_id, word))
+
+    @subscribe(DocumentDestroyed)
+    def on_document_destroyed(self, event: Received[DocumentDestroyed]) -> None:
+        fact = event.data
+        # What its owner deleted, or had made for a while, goes as they expect.
+        if fact.cause == DESTRUCTION_CAUSE_RETENTION_ENDED:
+            self._tell(rules.document_destroyed(fact.document_id, fact.owner_id))
 
     @subscribe(ExportReady)
     def on_export_ready(self, event: Received[ExportReady]) -> None:

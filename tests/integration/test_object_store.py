@@ -1,5 +1,6 @@
 """The real object store keeps the same promises as the fake, and those of a vault."""
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from minio import Minio
 from pydantic import SecretStr
 
 from backbone.errors import Unavailable
+from backbone.settings import ConfigurationError
 from services.documents.s3 import StorageSettings
 from services.documents.store import PART_BYTES, S3Store
 from tests.support.objects import operator as store_operator
@@ -78,6 +80,24 @@ def test_the_bucket_has_versions_locks_and_encryption(
     assert operator.get_object_lock_config(bucket_name=bucket) is not None
     s3.ensure_bucket()
     assert s3.reachable() is None
+
+
+def test_a_bucket_without_object_lock_stops_the_service_and_is_named(
+    s3: S3Store, operator: Minio, stack: dict[str, Any]
+) -> None:
+    s3.require_lock()
+    bucket = f"essai-{uuid.uuid4().hex}"
+    operator.make_bucket(bucket_name=bucket)
+    storage = stack["storage"]
+    root = {
+        "access_key": storage["root_access_key"],
+        "secret_key": SecretStr(storage["root_secret_key"]),
+    }
+    try:
+        with pytest.raises(ConfigurationError, match=f"{bucket} has no object lock"):
+            S3Store(settings(stack, bucket=bucket, **root)).require_lock()
+    finally:
+        operator.remove_bucket(bucket_name=bucket)
 
 
 def test_a_store_that_refuses_or_does_not_answer_is_an_outage_told_without_its_secret(

@@ -2,16 +2,30 @@
 
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from backbone.errors import Damaged, Unavailable
 from services.documents.s3 import CHUNK_BYTES
-from services.documents.store import PART_BYTES, ObjectStore
+from services.documents.store import PART_BYTES, Locked, ObjectStore
+from tests.support.polling import eventually
 from tests.support.vault import chunks, unique_bytes
 
 # Around the sizes at which an object is cut into parts and chunks.
 SIZES = (1, CHUNK_BYTES, CHUNK_BYTES + 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1)
+
+
+def in_seconds(seconds: int) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
+
+
+def deleted(store: ObjectStore, key: str) -> bool:
+    try:
+        store.delete(key)
+    except Locked:
+        return False
+    return True
 
 
 class StoreConformance:
@@ -98,4 +112,52 @@ class StoreConformance:
             next(reading)
             reading.close()  # type: ignore[attr-defined]
         assert b"".join(store.get(key, 0, len(data))) == data
+        store.delete(key)
+
+    def test_a_retained_object_is_kept_until_its_time_and_no_longer(
+        self, store: ObjectStore, key: str
+    ) -> None:
+        store.put(key, [b"abc"], "application/pdf")
+        until = in_seconds(4)
+        store.retain(key, until)
+        with pytest.raises(Locked) as refused:
+            store.delete(key)
+        assert refused.value.until == until
+        assert b"".join(store.get(key, 0, 3)) == b"abc"
+        eventually(lambda: deleted(store, key), within=20)
+        assert datetime.now(UTC) >= until
+
+    def test_a_retention_is_lengthened_and_never_shortened(
+        self, store: ObjectStore, key: str
+    ) -> None:
+        store.put(key, [b"abc"], "application/pdf")
+        first, second = in_seconds(2), in_seconds(5)
+        store.retain(key, first)
+        store.retain(key, second)
+        store.retain(key, second)
+        with pytest.raises(Locked) as refused:
+            store.retain(key, first)
+        assert refused.value.until == second
+        with pytest.raises(Locked) as kept:
+            store.delete(key)
+        assert kept.value.until == second
+        eventually(lambda: deleted(store, key), within=20)
+
+    def test_a_held_object_is_kept_until_it_is_released(self, store: ObjectStore, key: str) -> None:
+        store.put(key, [b"abc"], "application/pdf")
+        for _ in range(2):
+            store.hold(key, on=True)
+        with pytest.raises(Locked) as refused:
+            store.delete(key)
+        assert refused.value.until is None
+        for _ in range(2):
+            store.hold(key, on=False)
+        store.delete(key)
+        with pytest.raises(Unavailable):
+            list(store.get(key, 0, 1))
+
+    def test_locking_what_is_not_there_is_nothing(self, store: ObjectStore, key: str) -> None:
+        store.retain(key, in_seconds(60))
+        store.hold(key, on=True)
+        store.hold(key, on=False)
         store.delete(key)

@@ -15,6 +15,8 @@ MOMENT = datetime(2026, 12, 31, 23, 30, tzinfo=timezone(timedelta(hours=-4)))
 NOTICES = [
     rules.document_deposited("doc-1", "owner-1"),
     rules.document_shared("doc-1", "owner-1", "caf-martinique", MOMENT),
+    rules.retention_ended("doc-1", "owner-1", "TRANSFER"),
+    rules.document_destroyed("doc-1", "owner-1"),
     rules.export_ready("doc-1", "owner-1", MOMENT),
     rules.erasure_requested("doc-1", "owner-1", MOMENT),
     rules.erasure_cancelled("doc-1", "owner-1"),

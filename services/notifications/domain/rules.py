@@ -40,6 +40,16 @@ def document_shared(
     return Notice(owner_id, "DocumentShared", document_id, parameters)
 
 
+def retention_ended(document_id: str, owner_id: str, disposition: str) -> Notice:
+    """`disposition` is one of the words of `Disposition`."""
+    parameters = {"document_id": document_id, "disposition": disposition}
+    return Notice(owner_id, "RetentionEnded", document_id, parameters)
+
+
+def document_destroyed(document_id: str, owner_id: str) -> Notice:
+    return Notice(owner_id, "DocumentDestroyed", document_id, {"document_id": document_id})
+
+
 def export_ready(document_id: str, account_id: str, expire_time: datetime) -> Notice:
     parameters = {"document_id": document_id, "until": day(expire_time)}
     return Notice(account_id, "ExportReady", document_id, parameters)

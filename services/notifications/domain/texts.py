@@ -52,6 +52,30 @@ _TEXTS: dict[str, dict[str, Text]] = {
             "Reference: {document_id}\n",
         ),
     },
+    "RetentionEnded": {
+        "fr": Text(
+            "La durée de conservation de votre document est terminée",
+            "Rien n’oblige plus à conserver ce document : {disposition}.\n"
+            "Il reste dans votre coffre-fort jusque-là.\nRéférence : {document_id}\n",
+        ),
+        "en": Text(
+            "The retention of your document has ended",
+            "Nothing asks any longer that this document be kept: {disposition}.\n"
+            "It stays in your vault until then.\nReference: {document_id}\n",
+        ),
+    },
+    "DocumentDestroyed": {
+        "fr": Text(
+            "Votre document a été détruit",
+            "La durée de conservation de ce document est terminée : il a été détruit. Le"
+            " certificat de sa destruction est à votre disposition.\nRéférence : {document_id}\n",
+        ),
+        "en": Text(
+            "Your document was destroyed",
+            "The retention of this document has ended: it was destroyed. You can get the"
+            " certificate of its destruction.\nReference: {document_id}\n",
+        ),
+    },
     "ExportReady": {
         "fr": Text(
             "Vos données personnelles sont prêtes",
@@ -139,6 +163,16 @@ _WORDS: dict[str, dict[str, dict[str, str]]] = {
             "NOT_SCANNED": "it is too large or too nested for the antivirus",
             "CORRUPTED": "it was damaged while it was deposited; deposit it again",
             "OTHER": "it could not be checked",
+        },
+    },
+    "disposition": {
+        "fr": {
+            "TRANSFER": "il est à verser aux archives",
+            "OTHER": "à vous de décider s’il est encore utile",
+        },
+        "en": {
+            "TRANSFER": "it is to go to the archives",
+            "OTHER": "decide whether it is still of use",
         },
     },
 }

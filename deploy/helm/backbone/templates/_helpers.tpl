@@ -114,6 +114,12 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version }}
 {{ include "backbone.fromSecret" (list "BACKBONE_STORAGE_ACCESS_KEY" $secret "access-key") }}
 {{ include "backbone.fromSecret" (list "BACKBONE_STORAGE_SECRET_KEY" $secret "secret-key") }}
 {{- end }}
+{{- if has "retention" $service.uses }}
+- {name: BACKBONE_RETENTION_TRASH_DAYS, value: {{ $.Values.retention.trashDays | quote }}}
+{{- if $.Values.retention.classesConfigMap }}
+- {name: BACKBONE_RETENTION_CLASSES, value: /etc/backbone/retention/classes.toml}
+{{- end }}
+{{- end }}
 {{- if has "antivirus" $service.uses }}
 - {name: BACKBONE_ANTIVIRUS_ADDRESS, value: {{ required "antivirus.address is required: host:port of clamd" $.Values.antivirus.address | quote }}}
 {{- end }}
