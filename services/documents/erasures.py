@@ -55,9 +55,7 @@ class Erasures:
         documents = Documents(self._session)
         rows = documents.of(str(erasure.account_id), BATCH)
         for row in rows:
-            # Before the commit: a row without its object is found here again.
-            store.delete(row.key)
-            documents.remove(row)
+            documents.destroy(row, store)
         erasure.documents += len(rows)
         if not rows:
             self._finish(erasure, events)

@@ -14,7 +14,8 @@ from backbone.loops import loop
 from backbone.rpc import Call, Grpc
 from services.documents import accesses
 from services.documents.accesses import Accesses
-from services.documents.documents import Documents
+from services.documents.content_row import ContentRow
+from services.documents.documents import DocumentRow, Documents
 from services.documents.log import BATCH, Log
 from services.documents.signing import Seals
 
@@ -33,6 +34,7 @@ class ReceiptMethods:
     live: Watchers
     seals: Seals
     _accesses: Callable[[Session], Accesses]
+    _of_version: Callable[[Session, DocumentRow, int], ContentRow]
 
     @loop(every=0.1)
     def integrate_deposits(self) -> bool:
@@ -69,21 +71,24 @@ class ReceiptMethods:
         with self.db.transaction() as session:
             row = Documents(session).readable(request.document_id, self.call.authenticated)
             self._accesses(session).record(row, accesses.RECEIPT)
-        size, receipt = self._receipt(request.document_id)
+        size, receipt = self._receipt(request)
         with self.live.watching(Log.NAME, self.call.authenticated.subject) as bell:
             while not self._complete(receipt) and self.call.active() and time.monotonic() < end:
                 bell.wait(size, timeout=RECEIPT_PAUSE)
-                size, receipt = self._receipt(request.document_id)
+                size, receipt = self._receipt(request)
         if receipt is None:
             detail = "The deposit has no place in the log yet; ask again."
             raise Unavailable(detail, reason="RECEIPT_PENDING")
         return documents_pb2.GetReceiptResponse(receipt=receipt)
 
-    def _receipt(self, document_id: str) -> tuple[int, documents_pb2.Receipt | None]:
+    def _receipt(
+        self, request: documents_pb2.GetReceiptRequest
+    ) -> tuple[int, documents_pb2.Receipt | None]:
         """The size of the log, and the receipt that it gives."""
         with self.db.transaction() as session:
             log = Log(session)
-            row = Documents(session).readable(document_id, self.call.authenticated)
+            document = Documents(session).readable(request.document_id, self.call.authenticated)
+            row = self._of_version(session, document, request.version)
             row.require_not_refused()
             return log.size(), log.receipt(row)
 

@@ -88,7 +88,5 @@ class RightsMethods:
             documents = Documents(session)
             rows = documents.expired(EXPIRED_BATCH)
             for row in rows:
-                # Before the commit: a row without its object is found here again.
-                self.store.delete(row.key)
-                documents.remove(row)
+                documents.destroy(row, self.store)
         return bool(rows)

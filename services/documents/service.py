@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from backbone import telemetry
 from backbone.database import Database, Transactions, after_commit
 from backbone.dependencies import Settings
-from backbone.errors import Conflict, InvalidInput
+from backbone.errors import InvalidInput
 from backbone.events import Events, Publisher
 from backbone.live import Live, Watchers
 from backbone.loops import loop
@@ -24,16 +24,18 @@ from services.documents.checking import LOOK_SECONDS, Checker, Checking, Checks
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
-from services.documents.domain.deposit import Announcement, Intake, clean_name
+from services.documents.domain.deposit import Announcement, Intake, chunks, clean_name
 from services.documents.key_methods import KeyMethods
 from services.documents.keys import Keyring, OwnerKeys
 from services.documents.quarantine import Isolation, Quarantine
 from services.documents.receipt_methods import ReceiptMethods
 from services.documents.reconciling import Reconciler, Reconciling, Rounds
+from services.documents.rereading import Rereading, Rereads
 from services.documents.rights_methods import RightsMethods
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
 from services.documents.uploading import Uploading, UploadSettings
+from services.documents.version_methods import VersionMethods
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
 
@@ -48,7 +50,7 @@ class VaultSettings(BaseSettings):
     max_bytes: int = 100 * 1024 * 1024
 
 
-class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
+class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods, VersionMethods):
     name = "documents"
 
     db: Transactions = Database()
@@ -62,6 +64,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
     notifications: Stub = GrpcClient("notifications")
     checks: Checks = Checking()
     rounds: Rounds = Reconciling()
+    rereading: Rereading = Rereads()
     quarantine: Quarantine = Isolation()
     upload_settings: UploadSettings = Settings(UploadSettings)
     settings: VaultSettings = Settings(VaultSettings)
@@ -71,7 +74,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
         self, requests: Iterator[documents_pb2.DepositDocumentRequest]
     ) -> documents_pb2.DepositDocumentResponse:
         announced = _announcement(next(requests, None))
-        intake = Intake(announced, _chunks(requests), self.settings.max_bytes)
+        intake = Intake(announced, chunks(requests), self.settings.max_bytes)
         row = DocumentRow(
             document_id=uuid.uuid4(),
             owner_id=uuid.UUID(self.call.authenticated.subject),
@@ -115,7 +118,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
     def open_upload(self, request: uploads_pb2.OpenUploadRequest) -> uploads_pb2.OpenUploadResponse:
         header = request.header
         announced = Announcement(header.name, header.media_type, header.size_bytes, header.sha256)
-        upload = self._uploading().open(self._caller(), announced)
+        upload = self._uploading().open(self._caller(), announced, request.version_of)
         return uploads_pb2.OpenUploadResponse(upload=upload)
 
     @grpc
@@ -164,8 +167,9 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
         self, request: documents_pb2.GetDocumentRequest
     ) -> documents_pb2.GetDocumentResponse:
         with self.db.transaction() as session:
-            row = Documents(session).readable(request.document_id, self.call.authenticated)
-            self._accesses(session).record(row, accesses.DESCRIBE)
+            document = Documents(session).readable(request.document_id, self.call.authenticated)
+            row = self._of_version(session, document, request.version)
+            self._accesses(session).record(document, accesses.DESCRIBE)
         return documents_pb2.GetDocumentResponse(document=row.to_proto())
 
     @grpc
@@ -173,9 +177,10 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
         self, request: documents_pb2.ReadContentRequest
     ) -> Iterator[documents_pb2.ReadContentResponse]:
         with self.db.transaction() as session:
-            row = Documents(session).readable(request.document_id, self.call.authenticated)
+            document = Documents(session).readable(request.document_id, self.call.authenticated)
+            row = self._of_version(session, document, request.version)
             row.require_available()
-            self._accesses(session).record(row, accesses.READ)
+            self._accesses(session).record(document, accesses.READ)
         offset, length = ranges.resolve(request.offset, request.length, row.size_bytes)
         # Before the header: what cannot be opened is refused, not begun.
         chunks = self._contents().get(row, offset, length)
@@ -208,6 +213,9 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
             self.events.publish(event)
         return documents_pb2.ShareDocumentResponse(share=share.to_proto())
 
+    def _max_bytes(self) -> int:
+        return self.settings.max_bytes
+
     def _contents(self) -> Contents:
         return Contents(self.store, self.keys)
 
@@ -222,14 +230,3 @@ def _announcement(first: documents_pb2.DepositDocumentRequest | None) -> Announc
     return Announcement(
         clean_name(header.name), header.media_type, header.size_bytes, header.sha256
     )
-
-
-def _chunks(requests: Iterator[documents_pb2.DepositDocumentRequest]) -> Iterator[bytes]:
-    for request in requests:
-        if request.HasField("end"):
-            return
-        if not request.HasField("chunk"):
-            raise InvalidInput.field("chunk", "REQUIRED", "must be every message after the first")
-        yield request.chunk
-    # grpc may end the requests of a call that is cancelled as if the caller had finished.
-    raise Conflict("The upload ended without its end.", reason="TRUNCATED")

@@ -2,10 +2,12 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from administration.documents.v1 import events_pb2, uploads_pb2
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.orm import Session
 
 from backbone import telemetry
 from backbone.database import Transactions, after_commit
@@ -13,11 +15,13 @@ from backbone.errors import Conflict, FieldViolation, InvalidInput, TooLarge, To
 from backbone.events import Publisher
 from backbone.settings import PREFIX
 from services.documents.checking import Checks
+from services.documents.content_row import ContentRow
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain.deposit import Announcement, clean_name
 from services.documents.domain.parts import Part, parts
 from services.documents.quarantine import Quarantine
 from services.documents.uploads import UploadRow, Uploads
+from services.documents.versions import VersionRow, Versions
 
 
 class UploadSettings(BaseSettings):
@@ -43,9 +47,14 @@ class Uploading:
         self._db, self._events, self._quarantine = db, events, quarantine
         self._checks, self._settings = checks, settings
 
-    def open(self, owner_id: uuid.UUID, announced: Announcement) -> uploads_pb2.Upload:
-        """Raises:
-        InvalidInput, TooLarge: what is announced cannot be deposited. TooMany: too many are open.
+    def open(
+        self, owner_id: uuid.UUID, announced: Announcement, version_of: str = ""
+    ) -> uploads_pb2.Upload:
+        """`version_of`: the owner's document that it becomes a version of.
+
+        Raises:
+            InvalidInput, TooLarge: what is announced cannot be deposited. TooMany: too many are
+            open. NotFound: there is no such document.
         """
         self._require(announced)
         row = UploadRow(
@@ -56,6 +65,7 @@ class Uploading:
             size_bytes=announced.size_bytes,
             sha256=announced.sha256,
             expire_time=datetime.now(UTC) + timedelta(seconds=self._settings.seconds),
+            version_of=uuid.UUID(version_of) if version_of else None,
         )
         event = events_pb2.DepositOpened(
             document_id=str(row.document_id), owner_id=str(owner_id), size_bytes=row.size_bytes
@@ -65,6 +75,8 @@ class Uploading:
             uploads = Uploads(session)
             if uploads.count(owner_id) >= self._settings.owner_limit:
                 raise TooMany("Too many uploads are open: complete or abandon one.")
+            if version_of:
+                Documents(session).of_owner(version_of, owner_id)
             uploads.add(row)
             self._events.publish(event)
         return self._told(row, {})
@@ -77,17 +89,18 @@ class Uploading:
             row = Uploads(session).owned(document_id, owner_id)
         return self._told(row, self._quarantine.sizes(document_id))
 
-    def complete(self, owner_id: uuid.UUID, document_id: str) -> DocumentRow:
-        """The document that an upload becomes, or became.
+    def complete(self, owner_id: uuid.UUID, document_id: str) -> ContentRow:
+        """The document, or the version, that an upload becomes, or became.
 
         Raises:
-            NotFound: as above. Conflict: a part is missing.
+            NotFound: as above; or the document is gone that it was to be a version of.
+            Conflict: a part is missing.
         """
         sizes = self._quarantine.sizes(document_id)
         with self._db.transaction() as session:
-            made = session.get(DocumentRow, uuid.UUID(document_id))
-            if made is not None and made.owner_id == owner_id:
-                return made
+            done = Versions(session).deposited(uuid.UUID(document_id), owner_id)
+            if done is not None:
+                return done
             row = Uploads(session).owned(document_id, owner_id, lock=True)
             missing = [part for part in self._parts(row) if sizes.get(part.key) != part.size]
             if missing:
@@ -95,17 +108,7 @@ class Uploading:
                     f"{len(missing)} parts are missing: GET the upload to see which.",
                     reason="UPLOAD_INCOMPLETE",
                 )
-            made = DocumentRow(
-                document_id=row.document_id,
-                owner_id=row.owner_id,
-                name=row.name,
-                media_type=row.media_type,
-                size_bytes=row.size_bytes,
-                sha256=row.sha256,
-                quarantined=True,
-                traceparent=telemetry.traceparent(),
-            )
-            Documents(session).add(made)
+            made = _added(session, row)
             Uploads(session).remove(row)
             self._events.publish(made.received())
             after_commit(self._checks.ring)
@@ -154,7 +157,11 @@ class Uploading:
         return parts(str(row.document_id), row.size_bytes, self._settings.part_bytes)
 
     def _told(self, row: UploadRow, sizes: dict[str, int]) -> uploads_pb2.Upload:
-        upload = uploads_pb2.Upload(document_id=str(row.document_id), size_bytes=row.size_bytes)
+        upload = uploads_pb2.Upload(
+            document_id=str(row.document_id),
+            size_bytes=row.size_bytes,
+            version_of=str(row.version_of or ""),
+        )
         upload.expire_time.FromDatetime(row.expire_time)
         for part in self._parts(row):
             told = upload.parts.add(offset=part.offset, size_bytes=part.size)
@@ -165,3 +172,24 @@ class Uploading:
                 for name, value in form.fields.items():
                     told.fields.add(name=name, value=value)
         return upload
+
+
+def _added(session: Session, upload: UploadRow) -> ContentRow:
+    """What an upload becomes."""
+    facts: dict[str, Any] = {
+        "owner_id": upload.owner_id,
+        "name": upload.name,
+        "media_type": upload.media_type,
+        "size_bytes": upload.size_bytes,
+        "sha256": upload.sha256,
+        "quarantined": True,
+        "traceparent": telemetry.traceparent(),
+    }
+    if upload.version_of is None:
+        document = DocumentRow(document_id=upload.document_id, **facts)
+        Documents(session).add(document)
+        return document
+    onto = Documents(session).of_owner(str(upload.version_of), upload.owner_id, lock=True)
+    version = VersionRow(document_id=uuid.uuid4(), content_id=upload.document_id, **facts)
+    Versions(session).add(onto, version)
+    return version

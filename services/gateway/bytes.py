@@ -9,7 +9,7 @@ from backbone.contracts import ContractError
 from backbone.path_template import parse
 from services.gateway.backends import Backends
 from services.gateway.content import ContentHandler
-from services.gateway.deposit import DepositHandler
+from services.gateway.deposit import DepositHandler, VersionHandler
 from services.gateway.deposit import rename as deposit_rename
 from services.gateway.names import json_path
 from services.gateway.routes import Handler, Route
@@ -20,6 +20,10 @@ _Make = Callable[[MethodDescriptor, Backends, GatewaySettings], Handler]
 HANDLERS: dict[str, tuple[_Make, Callable[[str], str]]] = {
     "administration.documents.v1.DocumentsService.DepositDocument": (
         lambda rpc, backends, settings: DepositHandler(rpc, backends, settings.transfer_timeout),
+        deposit_rename,
+    ),
+    "administration.documents.v1.DocumentsService.DepositVersion": (
+        lambda rpc, backends, settings: VersionHandler(rpc, backends, settings.transfer_timeout),
         deposit_rename,
     ),
     "administration.documents.v1.DocumentsService.ReadContent": (

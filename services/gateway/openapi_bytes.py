@@ -26,12 +26,22 @@ def _response_header(description: str, **schema: Any) -> Schema:
 
 
 def deposit(rpc: MethodDescriptor, schemas: Schemas) -> Schema:
+    return _deposit(rpc, schemas, "Path of the document.", named=True)
+
+
+def version(rpc: MethodDescriptor, schemas: Schemas) -> Schema:
+    return _deposit(rpc, schemas, "Path of the version.", named=False)
+
+
+def _deposit(rpc: MethodDescriptor, schemas: Schemas, location: str, *, named: bool) -> Schema:
+    otherwise = "" if named else " Without it, the document keeps its name."
     return {
         "parameters": [
             _header(
                 "Content-Disposition",
-                "The file's name (RFC 6266), as `attachment; filename*=UTF-8''acte.pdf`.",
-                required=True,
+                "The file's name (RFC 6266), as `attachment; filename*=UTF-8''acte.pdf`."
+                + otherwise,
+                required=named,
             ),
             _header(
                 "Content-Digest",
@@ -48,7 +58,7 @@ def deposit(rpc: MethodDescriptor, schemas: Schemas) -> Schema:
         "responses": {
             "201": {
                 "description": "Stored.",
-                "headers": {**TRACE, "Location": _response_header("Path of the document.")},
+                "headers": {**TRACE, "Location": _response_header(location)},
                 "content": {
                     "application/json": {
                         "schema": schemas.reference(rpc.output_type, request=False)
@@ -77,6 +87,12 @@ def content(_rpc: MethodDescriptor, _schemas: Schemas) -> Schema:
     ranged = _response_header("The part that follows, and the whole size.")
     return {
         "parameters": [
+            {
+                "name": "version",
+                "in": "query",
+                "description": "Which version; without it, the one that the document shows.",
+                "schema": {"type": "integer", "format": "int32", "minimum": 1},
+            },
             _header("Range", "One range of bytes; several are answered with the whole."),
             _header("If-Range", "Keeps the range only while this ETag is the document's."),
             _header("If-None-Match", "304 when one of these ETags is the document's."),
@@ -99,5 +115,6 @@ def content(_rpc: MethodDescriptor, _schemas: Schemas) -> Schema:
 
 DESCRIBED = {
     "administration.documents.v1.DocumentsService.DepositDocument": deposit,
+    "administration.documents.v1.DocumentsService.DepositVersion": version,
     "administration.documents.v1.DocumentsService.ReadContent": content,
 }
