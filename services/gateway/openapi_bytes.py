@@ -4,8 +4,10 @@ from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
 
+from services.gateway.bytes import binding
 from services.gateway.openapi_responses import TRACE, problem
-from services.gateway.openapi_schemas import Schemas
+from services.gateway.openapi_schemas import Schemas, parameter
+from services.gateway.requests import RequestBuilder
 
 Schema = dict[str, Any]
 _BINARY: Schema = {"*/*": {"schema": {}}}
@@ -113,8 +115,23 @@ def content(_rpc: MethodDescriptor, _schemas: Schemas) -> Schema:
     }
 
 
+def download(rpc: MethodDescriptor, schemas: Schemas) -> Schema:
+    builder = RequestBuilder(binding(rpc))
+    told = {
+        **TRACE,
+        "Content-Disposition": _response_header("The file's name (RFC 6266)."),
+        "Cache-Control": _response_header("Always `private, no-store`."),
+        "Accept-Ranges": _response_header("Always `none`."),
+    }
+    return {
+        "parameters": [parameter(item, "query", schemas) for item in builder.query_parameters],
+        "responses": {"200": {"description": "The file.", "headers": told, "content": _BINARY}},
+    }
+
+
 DESCRIBED = {
     "administration.documents.v1.DocumentsService.DepositDocument": deposit,
     "administration.documents.v1.DocumentsService.DepositVersion": version,
     "administration.documents.v1.DocumentsService.ReadContent": content,
+    "administration.documents.v1.DocumentsService.RenderReceipt": download,
 }
