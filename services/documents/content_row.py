@@ -89,6 +89,8 @@ class ContentRow(Base):
     traceparent: Mapped[str] = mapped_column(String, default="")
     # Its bytes are in the quarantine still.
     quarantined: Mapped[bool] = mapped_column(Boolean, default=False)
+    # Whose usage it is (`quotas.py`); None: nobody's.
+    payer: Mapped[str | None] = mapped_column(String)
     # When it was last known to be what was deposited (`rereading.py`), before when it is not read
     # again, and since when it is known to be damaged.
     verified_time: Mapped[datetime] = mapped_column(

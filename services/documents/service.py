@@ -20,6 +20,7 @@ from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
 from backbone.settings import PREFIX
 from services.documents import accesses
 from services.documents.accesses import Accesses
+from services.documents.archive_methods import ArchiveMethods
 from services.documents.checking import LOOK_SECONDS, Checker, Checking, Checks
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
@@ -28,6 +29,7 @@ from services.documents.domain.deposit import Announcement, Intake, chunks, clea
 from services.documents.key_methods import KeyMethods
 from services.documents.keys import Keyring, OwnerKeys
 from services.documents.quarantine import Isolation, Quarantine
+from services.documents.quotas import QuotaSettings
 from services.documents.receipt_methods import ReceiptMethods
 from services.documents.reconciling import Reconciler, Reconciling, Rounds
 from services.documents.rereading import Rereading, Rereads
@@ -35,6 +37,7 @@ from services.documents.rights_methods import RightsMethods
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
 from services.documents.uploading import Uploading, UploadSettings
+from services.documents.usage_methods import UsageMethods
 from services.documents.version_methods import VersionMethods
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
@@ -50,7 +53,9 @@ class VaultSettings(BaseSettings):
     max_bytes: int = 100 * 1024 * 1024
 
 
-class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods, VersionMethods):
+class DocumentsService(
+    ArchiveMethods, KeyMethods, ReceiptMethods, RightsMethods, UsageMethods, VersionMethods
+):
     name = "documents"
 
     db: Transactions = Database()
@@ -68,18 +73,21 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods, VersionMethods
     quarantine: Quarantine = Isolation()
     upload_settings: UploadSettings = Settings(UploadSettings)
     settings: VaultSettings = Settings(VaultSettings)
+    quotas: QuotaSettings = Settings(QuotaSettings)
 
     @grpc
     def deposit_document(
         self, requests: Iterator[documents_pb2.DepositDocumentRequest]
     ) -> documents_pb2.DepositDocumentResponse:
         announced = _announcement(next(requests, None))
+        self._require_room(announced.size_bytes)
         intake = Intake(announced, chunks(requests), self.settings.max_bytes)
         row = DocumentRow(
             document_id=uuid.uuid4(),
             owner_id=uuid.UUID(self.call.authenticated.subject),
             name=announced.name,
             media_type=announced.media_type,
+            payer=self._payer(),
         )
         self._contents().put(row, intake, announced.size_bytes)
         row.size_bytes, row.sha256 = intake.size_bytes, intake.sha256
@@ -90,7 +98,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods, VersionMethods
 
     def _record(self, row: DocumentRow) -> None:
         row.traceparent = telemetry.traceparent()
-        with self.db.transaction() as session:
+        with self._depositing(row) as session:
             Documents(session).add(row)
             self.events.publish(row.received())
             after_commit(self.checks.ring)
@@ -118,7 +126,8 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods, VersionMethods
     def open_upload(self, request: uploads_pb2.OpenUploadRequest) -> uploads_pb2.OpenUploadResponse:
         header = request.header
         announced = Announcement(header.name, header.media_type, header.size_bytes, header.sha256)
-        upload = self._uploading().open(self._caller(), announced, request.version_of)
+        caller = self.call.authenticated
+        upload = self._uploading().open(caller, announced, request.version_of)
         return uploads_pb2.OpenUploadResponse(upload=upload)
 
     @grpc
@@ -146,7 +155,9 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods, VersionMethods
         return self._uploading().forget_expired()
 
     def _uploading(self) -> Uploading:
-        return Uploading(self.db, self.events, self.quarantine, self.checks, self.upload_settings)
+        return Uploading(
+            self.db, self.events, self.quarantine, self.checks, self.upload_settings, self.quotas
+        )
 
     def _caller(self) -> uuid.UUID:
         return uuid.UUID(self.call.authenticated.subject)

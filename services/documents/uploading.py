@@ -14,12 +14,14 @@ from backbone.database import Transactions, after_commit
 from backbone.errors import Conflict, FieldViolation, InvalidInput, TooLarge, TooMany
 from backbone.events import Publisher
 from backbone.settings import PREFIX
+from backbone.tokens import Caller
 from services.documents.checking import Checks
 from services.documents.content_row import ContentRow
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain.deposit import Announcement, clean_name
 from services.documents.domain.parts import Part, parts
 from services.documents.quarantine import Quarantine
+from services.documents.quotas import QuotaSettings, Usages, payer_of
 from services.documents.uploads import UploadRow, Uploads
 from services.documents.versions import VersionRow, Versions
 
@@ -43,20 +45,23 @@ class Uploading:
         quarantine: Quarantine,
         checks: Checks,
         settings: UploadSettings,
+        quotas: QuotaSettings,
     ) -> None:
         self._db, self._events, self._quarantine = db, events, quarantine
-        self._checks, self._settings = checks, settings
+        self._checks, self._settings, self._quotas = checks, settings, quotas
 
     def open(
-        self, owner_id: uuid.UUID, announced: Announcement, version_of: str = ""
+        self, caller: Caller, announced: Announcement, version_of: str = ""
     ) -> uploads_pb2.Upload:
-        """`version_of`: the owner's document that it becomes a version of.
+        """`version_of`: the caller's document that it becomes a version of. Its size counts as the
+        caller's usage from now on.
 
         Raises:
             InvalidInput, TooLarge: what is announced cannot be deposited. TooMany: too many are
-            open. NotFound: there is no such document.
+            open. NotFound: there is no such document. OverQuota: there is no room.
         """
         self._require(announced)
+        owner_id, payer = uuid.UUID(caller.subject), payer_of(caller)
         row = UploadRow(
             document_id=uuid.uuid4(),
             owner_id=owner_id,
@@ -66,6 +71,7 @@ class Uploading:
             sha256=announced.sha256,
             expire_time=datetime.now(UTC) + timedelta(seconds=self._settings.seconds),
             version_of=uuid.UUID(version_of) if version_of else None,
+            payer=payer,
         )
         event = events_pb2.DepositOpened(
             document_id=str(row.document_id), owner_id=str(owner_id), size_bytes=row.size_bytes
@@ -78,6 +84,8 @@ class Uploading:
             if version_of:
                 Documents(session).of_owner(version_of, owner_id)
             uploads.add(row)
+            session.flush()
+            Usages(session, self._quotas).require(payer)
             self._events.publish(event)
         return self._told(row, {})
 
@@ -182,6 +190,7 @@ def _added(session: Session, upload: UploadRow) -> ContentRow:
         "media_type": upload.media_type,
         "size_bytes": upload.size_bytes,
         "sha256": upload.sha256,
+        "payer": upload.payer,
         "quarantined": True,
         "traceparent": telemetry.traceparent(),
     }

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 from administration.documents.v1 import versions_pb2
 from sqlalchemy.orm import Session
@@ -17,6 +18,7 @@ from services.documents.content_row import ContentRow
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain.deposit import Announcement, Intake, chunks, clean_name
+from services.documents.quotas import QuotaSettings, Usages
 from services.documents.rereading import TURN_SECONDS, Rereader, Rereading
 from services.documents.versions import VersionRow, Versions, no_such_version, to_proto
 
@@ -31,7 +33,11 @@ class VersionMethods:
     call: Call
     checks: Checks
     rereading: Rereading
+    quotas: QuotaSettings
     _contents: Callable[[], Contents]
+    _payer: Callable[[], str]
+    _require_room: Callable[[int], None]
+    _depositing: Callable[[ContentRow], AbstractContextManager[Session]]
     _max_bytes: Callable[[], int]
 
     @grpc
@@ -44,6 +50,7 @@ class VersionMethods:
         header, caller = first.header, self.call.authenticated
         with self.db.transaction() as session:
             document = Documents(session).owned(header.document_id, caller)
+        self._require_room(header.size_bytes)
         name = clean_name(header.name) if header.name else document.name
         announced = Announcement(name, header.media_type, header.size_bytes, header.sha256)
         intake = Intake(announced, chunks(requests), self._max_bytes())
@@ -53,11 +60,12 @@ class VersionMethods:
             owner_id=document.owner_id,
             name=name,
             media_type=announced.media_type,
+            payer=self._payer(),
         )
         self._contents().put(row, intake, announced.size_bytes)
         row.size_bytes, row.sha256 = intake.size_bytes, intake.sha256
         row.traceparent = telemetry.traceparent()
-        with self.db.transaction() as session:
+        with self._depositing(row) as session:
             locked = Documents(session).owned(header.document_id, caller, lock=True)
             Versions(session).add(locked, row)
             self.events.publish(row.received())
@@ -82,7 +90,9 @@ class VersionMethods:
         with self.db.transaction() as session:
             caller = self.call.authenticated
             document = Documents(session).owned(request.document_id, caller, lock=True)
-            self.events.publish(Versions(session).restore(document, request.version))
+            payer = self._payer()
+            self.events.publish(Versions(session).restore(document, request.version, payer))
+            Usages(session, self.quotas).require(payer)
         return versions_pb2.RestoreVersionResponse(version=to_proto(document))
 
     @loop(every=TURN_SECONDS)

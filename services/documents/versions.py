@@ -32,6 +32,7 @@ _CONTENT = (
 _FACTS = (
     *_CONTENT, "version", "restored_from", "name", "deposit_time", "leaf_index", "leaf_salt",
     "state", "refusal", "check_time", "check_tries", "check_failures", "traceparent", "quarantined",
+    "payer",
 )  # fmt: skip
 
 
@@ -91,7 +92,9 @@ class Versions:
         self._session.add(row)
         self._session.flush()
 
-    def restore(self, document: DocumentRow, version: int) -> events_pb2.VersionRestored:
+    def restore(
+        self, document: DocumentRow, version: int, payer: str
+    ) -> events_pb2.VersionRestored:
         """Makes a version's content the next one's, which the document, locked by this transaction,
         shows from now on; the event that tells. The bytes are not copied, nor checked again.
 
@@ -106,6 +109,7 @@ class Versions:
             document_id=uuid.uuid4(),
             name=source.name,
             restored_from=version,
+            payer=payer,
             state=State.AVAILABLE,
             **{fact: getattr(source, fact) for fact in _CONTENT},
         )

@@ -46,6 +46,7 @@ HANDLERS: dict[str, tuple[_Make, Callable[[str], str]]] = {
         ),
         json_path,
     ),
+    "administration.documents.v1.DocumentsService.ArchiveDocuments": (_download, json_path),
     "administration.documents.v1.DocumentsService.RenderReceipt": (_download, json_path),
 }
 

@@ -133,5 +133,6 @@ DESCRIBED = {
     "administration.documents.v1.DocumentsService.DepositDocument": deposit,
     "administration.documents.v1.DocumentsService.DepositVersion": version,
     "administration.documents.v1.DocumentsService.ReadContent": content,
+    "administration.documents.v1.DocumentsService.ArchiveDocuments": download,
     "administration.documents.v1.DocumentsService.RenderReceipt": download,
 }
