@@ -22,7 +22,7 @@ from services.documents.checks import pipeline
 from services.documents.checks.archives import Limits
 from services.documents.checks.pipeline import Choice, Policy, Subject
 from services.documents.checks.verdict import Reason, Refused, Remark
-from services.documents.content_row import ContentRow, State
+from services.documents.content_row import ContentRow
 from services.documents.contents import Contents
 from services.documents.deposits import Deposits
 from services.documents.domain.deposit import Announcement, Intake
@@ -132,10 +132,10 @@ class Checker:
                 WAITING.set(max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0)
                 return False
             moving = row.quarantined
-            refused = self._move(row) if moving else self._check(row)
+            refused = self._move(row) if moving else self._check(row, Versions(session))
             key, moved = row.key, moving and not row.quarantined
-            if isinstance(row, VersionRow) and row.state == State.AVAILABLE:
-                Versions(session).accepted(row)
+            # The payer before the events' keys, which are locked last: a deposit does it so too.
+            session.flush()
         if moved:
             self._quarantine.empty(key)
         if refused:
@@ -162,7 +162,7 @@ class Checker:
         after_commit(self._checks.ring)
         return False
 
-    def _check(self, row: ContentRow) -> bool:
+    def _check(self, row: ContentRow, versions: Versions) -> bool:
         """Gives the row its new state, or a later time to be checked; true when it is refused."""
         parent = telemetry.parent(row.traceparent)
         span = telemetry.entry_span("check document", parent, trace.SpanKind.INTERNAL)
@@ -187,6 +187,8 @@ class Checker:
                 return self._refuse(row, Reason.UNCHECKABLE)
             CHECKED.labels("available").inc()
             self._events.publish(row.accept(remarks))
+            if isinstance(row, VersionRow):
+                versions.accepted(row)
         return False
 
     def _remarks(self, row: ContentRow) -> frozenset[Remark]:

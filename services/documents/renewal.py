@@ -79,11 +79,14 @@ class KeyChanges:
         query = select(ContentRow).where(
             ContentRow.owner_id == change.owner_id, ContentRow.owner_key_id != change.key_id
         )
-        rows = self._session.scalars(query.limit(BATCH).with_for_update()).all()
+        found = self._session.scalars(query.limit(BATCH).with_only_columns(ContentRow.document_id))
+        count = len(found.all())
+        # Not those that are checked now: a check holds one version's row, and then the document's.
+        rows = self._session.scalars(query.limit(BATCH).with_for_update(skip_locked=True)).all()
         wrapped = sum(_rewrapped(contents, row) for row in rows)
         # A process may wrap by an earlier key for as long as it keeps it.
-        change.done = not wrapped
-        return True
+        change.done = not wrapped and len(rows) >= count
+        return change.done or wrapped > 0
 
     def _note(self, owner_id: str, *, key_id: uuid.UUID | None, done: bool) -> None:
         values = {"key_id": key_id, "done": done, "change_time": func.now()}

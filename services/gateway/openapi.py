@@ -102,7 +102,10 @@ def _operations(
         path = parse(declared.path)
         operation = _common(rpc, comment, body=False)
         described = DESCRIBED[rpc.full_name](rpc, schemas)
-        fields = rpc.input_type.fields_by_name
+        fields = dict(rpc.input_type.fields_by_name)
+        if rpc.client_streaming:
+            # What the path binds is of the first message.
+            fields |= dict(fields["header"].message_type.fields_by_name)
         bound = [parameter(Parameter((), fields[name]), "path", schemas) for name in path.variables]
         operation["parameters"] = bound + described["parameters"]
         operation["responses"] = {**described["responses"], **operation["responses"]}

@@ -70,6 +70,7 @@ def _deposit(rpc: MethodDescriptor, schemas: Schemas, location: str, *, named: b
             "409": problem("The upload ended before its announced size."),
             "413": problem("The file is larger than the limit."),
             "415": problem("A form around the file, or a content coding."),
+            "507": problem("There is no room for it: `limit` and `used` say how much."),
         },
     }
 

@@ -38,9 +38,7 @@ Limit = Callable[..., str]
 
 
 @pytest.fixture
-def limit(
-    stack: dict[str, Any], person: Person, monkeypatch: pytest.MonkeyPatch
-) -> Limit:
+def limit(stack: dict[str, Any], person: Person, monkeypatch: pytest.MonkeyPatch) -> Limit:
     """Gives `person` limits of their own, as an operator does; what the command printed."""
     known: dict[str, str] = stack["services"]["documents"]["environment"]
     monkeypatch.setenv("BACKBONE_DATABASE_URL", known["BACKBONE_DATABASE_URL"])
