@@ -169,7 +169,7 @@ class Rereader:
             self._events.publish(event)
 
 
-def _having(row: ContentRow) -> Select[tuple[ContentRow]]:
+def _having(row: ContentRow) -> Select[ContentRow]:
     """The versions that have this content."""
     return select(ContentRow).where(ContentRow.content_id == row.content_id)
 

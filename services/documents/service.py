@@ -54,7 +54,7 @@ class VaultSettings(BaseSettings):
 
 
 class DocumentsService(
-    ArchiveMethods, KeyMethods, ReceiptMethods, RightsMethods, UsageMethods, VersionMethods
+    ArchiveMethods, KeyMethods, UsageMethods, VersionMethods, ReceiptMethods, RightsMethods
 ):
     name = "documents"
 
