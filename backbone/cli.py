@@ -15,6 +15,7 @@ COMMANDS = {
     "events": "backbone.events.cli",
     "keyring": "services.identity.keyring_cli",
     "partner": "backbone.partners.cli",
+    "quota": "services.documents.quota_cli",
     "realm": "backbone.realm.cli",
     "topics": "backbone.events.topics_cli",
     "verify": "backbone.receipts.cli",

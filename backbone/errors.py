@@ -10,6 +10,7 @@
     ├── Gone                FAILED_PRECONDITION  410
     ├── Conflict            ABORTED              409
     ├── TooMany             RESOURCE_EXHAUSTED   429
+    ├── OverQuota           RESOURCE_EXHAUSTED   507
     ├── Unavailable         UNAVAILABLE          503
     ├── DeadlineExceeded    DEADLINE_EXCEEDED    504
     └── Damaged             DATA_LOSS            502
@@ -30,8 +31,9 @@ from grpc_status import rpc_status
 
 DOMAIN = "backbone.administration"
 # What an error may tell beside its reason, in ErrorInfo's metadata and in the problem (RFC 9457,
-# section 3.2): how to sign in again (RFC 9470), and after how many seconds to try again.
-EXTENSIONS = ("acr_values", "max_age", "retry_after")
+# section 3.2): how to sign in again (RFC 9470), after how many seconds to try again, and what a
+# quota allows and would be used.
+EXTENSIONS = ("acr_values", "max_age", "retry_after", "limit", "used")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,13 @@ class Conflict(DomainError):
 class TooMany(DomainError):
     code, status = grpc.StatusCode.RESOURCE_EXHAUSTED, 429
     title, default_reason = "Too many requests", "TOO_MANY"
+
+
+class OverQuota(DomainError):
+    """There is no room to store it (RFC 4918, section 11.5): waiting does not help by itself."""
+
+    code, status = grpc.StatusCode.RESOURCE_EXHAUSTED, 507
+    title, default_reason = "Insufficient storage", "QUOTA_EXCEEDED"
 
 
 class Unavailable(DomainError):

@@ -26,6 +26,7 @@ from backbone.receipts.checks import (
     of_receipt,
 )
 from backbone.receipts.notes import NoteError, Verifier
+from backbone.receipts.paper import PaperError, embedded, is_pdf
 
 FAILED, UNDECIDED = 1, 3
 
@@ -52,8 +53,9 @@ def verify(
     old_checkpoint: Path | None,
     consistency: Path | None,
 ) -> None:
-    """Check RECEIPT (JSON, as GET /v1/documents/{id}/receipt gives it) of the deposit of FILE.
-    What proves a destruction (as GET /v1/destructions/{id} gives it) needs no FILE.
+    """Check RECEIPT of the deposit of FILE: JSON, as GET /v1/documents/{id}/receipt gives it, or a
+    PDF, as …/receipt.pdf does. What proves a destruction (as GET /v1/destructions/{id} gives it)
+    needs no FILE.
 
     Exits with 0 when all is proven, 1 when something is wrong, and 3 when nothing is wrong but
     nobody said whose key to trust (--key).
@@ -97,14 +99,24 @@ def _sha256(file: Path) -> str:
 
 
 def _destruction(path: Path) -> Destruction:
+    if is_pdf(path):
+        return Destruction()
     answer = _json(path, retention_pb2.GetDestructionResponse())
     return answer.destruction if answer.HasField("destruction") else _json(path, Destruction())
 
 
 def _receipt(path: Path) -> Receipt:
-    answer = _json(path, documents_pb2.GetReceiptResponse())
+    text = _embedded(path) if is_pdf(path) else _text(path)
+    answer = _parsed(path, text, documents_pb2.GetReceiptResponse())
     # Whole answers of the gateway are taken, and what is inside of them.
-    return answer.receipt if answer.HasField("receipt") else _json(path, Receipt())
+    return answer.receipt if answer.HasField("receipt") else _parsed(path, text, Receipt())
+
+
+def _embedded(path: Path) -> str:
+    try:
+        return embedded(path)
+    except PaperError as error:
+        raise click.ClickException(f"{path}: {error}") from None
 
 
 def _note(path: Path) -> str:
@@ -115,8 +127,12 @@ def _note(path: Path) -> str:
 
 
 def _json(path: Path, message: M) -> M:
+    return _parsed(path, _text(path), message)
+
+
+def _parsed(path: Path, text: str, message: M) -> M:
     try:
-        return Parse(_text(path), message, ignore_unknown_fields=True)
+        return Parse(text, message, ignore_unknown_fields=True)
     except ParseError as error:
         raise click.ClickException(f"{path}: {error}") from None
 

@@ -49,6 +49,18 @@ def check(
     return stamped.tst_info.gen_time
 
 
+def told(reply: bytes) -> datetime:
+    """When a reply says that its authority saw the note, unchecked.
+
+    Raises:
+        StampError: it is no reply.
+    """
+    try:
+        return decode_timestamp_response(reply).tst_info.gen_time
+    except ValueError as error:
+        raise StampError(str(error)) from None
+
+
 def load_roots(path: Path) -> list[x509.Certificate]:
     """The certificates of a PEM file.
 

@@ -22,12 +22,13 @@ from services.documents.checks import pipeline
 from services.documents.checks.archives import Limits
 from services.documents.checks.pipeline import Choice, Policy, Subject
 from services.documents.checks.verdict import Reason, Refused, Remark
+from services.documents.content_row import ContentRow
 from services.documents.contents import Contents
 from services.documents.deposits import Deposits
-from services.documents.documents import DocumentRow
 from services.documents.domain.deposit import Announcement, Intake
 from services.documents.quarantine import Quarantine
 from services.documents.store import ObjectStore
+from services.documents.versions import VersionRow, Versions
 
 log = logging.getLogger(__name__)
 
@@ -132,15 +133,18 @@ class Checker:
                 WAITING.set(max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0)
                 return False
             moving = row.quarantined
-            refused = self._move(row) if moving else self._check(row)
-        if moving and not row.quarantined:
-            self._quarantine.empty(row.key)
+            refused = self._move(row) if moving else self._check(row, Versions(session))
+            key, moved = row.key, moving and not row.quarantined
+            # The payer before the events' keys, which are locked last: a deposit does it so too.
+            session.flush()
+        if moved:
+            self._quarantine.empty(key)
         if refused:
             # Should this fail, the reconciliation does it: nobody can read them meanwhile.
-            self._store.delete(row.key)
+            self._store.delete(key)
         return True
 
-    def _move(self, row: DocumentRow) -> bool:
+    def _move(self, row: ContentRow) -> bool:
         """Takes a deposit from the quarantine into the vault, where it is checked next; true when
         it is not what was announced, reading after reading, and so refused.
         """
@@ -155,14 +159,14 @@ class Checker:
             if self._once_more(row):
                 # Perhaps it was the reading.
                 return self._later(row, "later_corrupted")
-            log.warning("document %s is refused: %s", row.document_id, error.reason)
+            log.warning("document %s is refused: %s", row.told_id, error.reason)
             row.quarantined = False
             return self._refuse(row, Reason.CORRUPTED)
         row.quarantined, row.check_failures = False, 0
         after_commit(self._checks.ring)
         return False
 
-    def _check(self, row: DocumentRow) -> bool:
+    def _check(self, row: ContentRow, versions: Versions) -> bool:
         """Gives the row its new state, or a later time to be checked; true when it is refused."""
         parent = telemetry.parent(row.traceparent)
         span = telemetry.entry_span("check document", parent, trace.SpanKind.INTERNAL)
@@ -174,38 +178,40 @@ class Checker:
                 if reason is Reason.CORRUPTED and self._once_more(row):
                     # Perhaps it was the reading.
                     return self._later(row, "later_corrupted")
-                log.warning("document %s is refused: %s", row.document_id, error)
+                log.warning("document %s is refused: %s", row.told_id, error)
                 return self._refuse(row, reason)
             except Unavailable:
                 # Neither the document's fault nor ours: it waits, however long.
                 self._checks.doubt = True
                 return self._later(row, "later_unavailable")
             except Exception:
-                log.exception("document %s cannot be checked", row.document_id)
+                log.exception("document %s cannot be checked", row.told_id)
                 if self._once_more(row):
                     return self._later(row, "later_failed")
                 return self._refuse(row, Reason.UNCHECKABLE)
             CHECKED.labels("available").inc()
             self._events.publish(row.accept(remarks))
+            if isinstance(row, VersionRow):
+                versions.accepted(row)
         return False
 
-    def _remarks(self, row: DocumentRow) -> frozenset[Remark]:
+    def _remarks(self, row: ContentRow) -> frozenset[Remark]:
         def read(offset: int, length: int) -> Iterable[bytes]:
             return self._contents.get(row, offset, length)
 
         subject = Subject(row.name, row.media_type, row.size_bytes, row.sha256)
         return pipeline.check(subject, read, self._checks.antivirus.scan, self._checks.policy)
 
-    def _once_more(self, row: DocumentRow) -> bool:
+    def _once_more(self, row: ContentRow) -> bool:
         row.check_failures += 1
         return row.check_failures < MAX_FAILURES
 
-    def _later(self, row: DocumentRow, outcome: str) -> bool:
+    def _later(self, row: ContentRow, outcome: str) -> bool:
         CHECKED.labels(outcome).inc()
         row.check_later()
         return False
 
-    def _refuse(self, row: DocumentRow, reason: Reason) -> bool:
+    def _refuse(self, row: ContentRow, reason: Reason) -> bool:
         CHECKED.labels(reason.lower()).inc()
         self._events.publish(row.refuse(reason))
         return True

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from backbone import wrapping
 from backbone.errors import Damaged
-from services.documents.documents import DocumentRow
+from services.documents.content_row import ContentRow
 from services.documents.domain.sealing import ContentKey, Seal, SealBroken
 from services.documents.keys import OwnerKey, OwnerKeys
 from services.documents.store import ObjectStore
@@ -27,7 +27,7 @@ class Contents:
     def __init__(self, store: ObjectStore, keys: OwnerKeys) -> None:
         self._store, self._keys = store, keys
 
-    def put(self, row: DocumentRow, chunks: Iterable[bytes], size_bytes: int = 0) -> None:
+    def put(self, row: ContentRow, chunks: Iterable[bytes], size_bytes: int = 0) -> None:
         """Stores a document's content whole, or not at all, and sets the row's key. Its size, where
         it is known, saves copies.
 
@@ -41,7 +41,7 @@ class Contents:
         self._store.put(row.key, seal.seal(chunks), MEDIA_TYPE, size)
         _wrap(row, owner_key, key.to_bytes())
 
-    def get(self, row: DocumentRow, offset: int, length: int) -> Iterator[bytes]:
+    def get(self, row: ContentRow, offset: int, length: int) -> Iterator[bytes]:
         """The content's bytes ``[offset, offset + length)``, in chunks; `length` is at least 1.
 
         Raises, before the first chunk is asked for:
@@ -53,15 +53,15 @@ class Contents:
         seal = _seal(row, ContentKey.of_bytes(self._unwrapped(row)))
         return self._opened(row, seal, offset, length)
 
-    def _opened(self, row: DocumentRow, seal: Seal, offset: int, length: int) -> Iterator[bytes]:
+    def _opened(self, row: ContentRow, seal: Seal, offset: int, length: int) -> Iterator[bytes]:
         sealed = self._store.get(row.key, *seal.span(offset, length, row.size_bytes))
         try:
             yield from seal.open(sealed, offset, length, row.size_bytes)
         except SealBroken as error:
-            log.exception("document %s is damaged", row.document_id)
+            log.exception("document %s is damaged", row.told_id)
             raise Damaged("The content is not what was deposited.") from error
 
-    def rewrap(self, row: DocumentRow) -> None:
+    def rewrap(self, row: ContentRow) -> None:
         """Wraps the row's key by the owner's newest; the content stays as it is.
 
         Raises:
@@ -70,18 +70,18 @@ class Contents:
         secret = self._unwrapped(row)
         _wrap(row, self._keys.newest(row.owner_id), secret)
 
-    def _unwrapped(self, row: DocumentRow) -> bytes:
+    def _unwrapped(self, row: ContentRow) -> bytes:
         if row.owner_key_id is None or row.sealed_key is None:
             raise Damaged("The content of this document is not in the vault.")
         owner_key = self._keys.named(row.owner_id, row.owner_key_id)
         try:
             return wrapping.unwrap(owner_key.key, row.sealed_key, _context(row, owner_key.key_id))
         except wrapping.WrappingError as error:
-            log.exception("the key of document %s cannot be unwrapped", row.document_id)
+            log.exception("the key of document %s cannot be unwrapped", row.told_id)
             raise Damaged("The key of this document was altered.") from error
 
 
-def _wrap(row: DocumentRow, owner_key: OwnerKey, secret: bytes) -> None:
+def _wrap(row: ContentRow, owner_key: OwnerKey, secret: bytes) -> None:
     context = _context(row, owner_key.key_id)
     row.owner_key_id, row.sealed_key = (
         owner_key.key_id,
@@ -89,9 +89,9 @@ def _wrap(row: DocumentRow, owner_key: OwnerKey, secret: bytes) -> None:
     )
 
 
-def _seal(row: DocumentRow, key: ContentKey) -> Seal:
-    return Seal(key, b"content\0" + row.document_id.bytes)
+def _seal(row: ContentRow, key: ContentKey) -> Seal:
+    return Seal(key, b"content\0" + row.content_id.bytes)
 
 
-def _context(row: DocumentRow, key_id: uuid.UUID) -> bytes:
-    return b"content key\0" + row.owner_id.bytes + row.document_id.bytes + key_id.bytes
+def _context(row: ContentRow, key_id: uuid.UUID) -> bytes:
+    return b"content key\0" + row.owner_id.bytes + row.content_id.bytes + key_id.bytes

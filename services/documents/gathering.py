@@ -30,6 +30,7 @@ from services.documents.exports import ExportRow, Exports, failed
 from services.documents.exports import State as ExportState
 from services.documents.retention.destructions import DestructionRow, Destructions
 from services.documents.retention.keeping import Keeping
+from services.documents.versions import Versions, to_proto
 
 log = logging.getLogger(__name__)
 
@@ -147,10 +148,15 @@ class Gathering:
             MessageToJson(r.to_proto(), indent=None) for r in self._destructions(account_id)
         )
         yield File(f"{OWN}/destructions.jsonl", _lines(destroyed))
-        readable = (row for row in rows if row.state == State.AVAILABLE)
+        with self._db.transaction() as session:
+            others = Versions(session).beside(uuid.UUID(account_id))
+        versions = (MessageToJson(to_proto(row), indent=None) for row in [*rows, *others])
+        yield File(f"{OWN}/versions.jsonl", _lines(versions))
+        readable = (row for row in [*rows, *others] if row.state == State.AVAILABLE)
         for row in told.counting(OWN, readable):
             content = self._contents.get(row, 0, row.size_bytes)
-            yield File(f"{OWN}/{row.document_id}/{row.name}", content, compress=False)
+            folder = f"{OWN}/{row.told_id}" + (f"/{row.version}" if row.version_of else "")
+            yield File(f"{folder}/{row.name}", content, compress=False)
         told.complete(OWN)
 
     def _documents(self, account_id: str) -> Iterator[DocumentRow]:

@@ -32,11 +32,9 @@ from backbone.errors import InvalidInput, NotFound
 from backbone.receipts import merkle
 from backbone.receipts.leaf import SALT_BYTES, Entry
 from backbone.receipts.notes import Signer
-from services.documents.documents import DocumentRow, State
+from services.documents.content_row import ContentRow, State
 
 BATCH = 1000
-# Documents have one version each so far.
-VERSION = 1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOCK = text(
@@ -55,7 +53,7 @@ _PLACE = text(
 
 
 # What may yet be refused, or was, is no deposit that a receipt could prove.
-_WAITING = and_(DocumentRow.leaf_index.is_(None), DocumentRow.state == State.AVAILABLE)
+_WAITING = and_(ContentRow.leaf_index.is_(None), ContentRow.state == State.AVAILABLE)
 
 
 class NodeRow(Base):
@@ -119,10 +117,12 @@ class Log:
         if not self._session.scalar(_LOCK):
             return 0
         query = (
-            select(DocumentRow)
+            select(ContentRow)
             .where(_WAITING)
-            .order_by(DocumentRow.create_time, DocumentRow.document_id)
+            .order_by(ContentRow.deposit_time, ContentRow.document_id)
             .limit(BATCH)
+            # A content stays in its row until it has its place; one that moves now is for later.
+            .with_for_update(skip_locked=True, key_share=True)
         )
         rows = self._session.scalars(query).all()
         if not rows:
@@ -174,7 +174,7 @@ class Log:
 
     def oldest_waiting(self) -> datetime | None:
         """When the oldest deposit without a place was made."""
-        return self._session.scalar(select(func.min(DocumentRow.create_time)).where(_WAITING))
+        return self._session.scalar(select(func.min(ContentRow.deposit_time)).where(_WAITING))
 
     def checkpoint(self) -> documents_pb2.GetCheckpointResponse:
         """Raises:
@@ -200,7 +200,7 @@ class Log:
             proof=self._proof(merkle.consistency_ranges(first, second)),
         )
 
-    def receipt(self, row: DocumentRow) -> documents_pb2.Receipt | None:
+    def receipt(self, row: ContentRow) -> documents_pb2.Receipt | None:
         """The receipt of a deposit; None while it has no place.
 
         It is by the earliest checkpoint that covers it and has a time stamp, and so the same from
@@ -219,8 +219,8 @@ class Log:
         checkpoint, reply = stamped or self._session.execute(query).one()
         size = checkpoint.tree_size
         receipt = documents_pb2.Receipt(
-            document_id=str(row.document_id),
-            version=VERSION,
+            document_id=str(row.told_id),
+            version=row.version,
             size_bytes=row.size_bytes,
             sha256=row.sha256,
             salt=row.leaf_salt,
@@ -231,7 +231,7 @@ class Log:
             key=checkpoint.key,
             time_stamp=reply or b"",
         )
-        receipt.deposit_time.FromDatetime(row.create_time)
+        receipt.deposit_time.FromDatetime(row.deposit_time)
         return receipt
 
     def _latest(self) -> CheckpointRow | None:
@@ -255,12 +255,12 @@ class Log:
         return [found[position] for position in wanted]
 
 
-def _entry(row: DocumentRow, salt: bytes) -> Entry:
+def _entry(row: ContentRow, salt: bytes) -> Entry:
     return Entry(
         salt=salt,
-        document_id=row.document_id,
-        version=VERSION,
-        time_us=(row.create_time - _EPOCH) // timedelta(microseconds=1),
+        document_id=row.told_id,
+        version=row.version,
+        time_us=(row.deposit_time - _EPOCH) // timedelta(microseconds=1),
         size_bytes=row.size_bytes,
         sha256=bytes.fromhex(row.sha256),
     )

@@ -1,9 +1,9 @@
 """The rpcs about receipts of deposits, and what runs behind them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from administration.documents.v1 import documents_pb2
+from administration.documents.v1 import documents_pb2, downloads_pb2
 from prometheus_client import Gauge
 from sqlalchemy.orm import Session
 
@@ -12,9 +12,10 @@ from backbone.errors import Unavailable
 from backbone.live import Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc
-from services.documents import accesses
+from services.documents import accesses, paper
 from services.documents.accesses import Accesses
-from services.documents.documents import Documents
+from services.documents.content_row import ContentRow
+from services.documents.documents import DocumentRow, Documents
 from services.documents.log import BATCH, Log
 from services.documents.signing import Seals
 
@@ -33,6 +34,7 @@ class ReceiptMethods:
     live: Watchers
     seals: Seals
     _accesses: Callable[[Session], Accesses]
+    _of_version: Callable[[Session, DocumentRow, int], ContentRow]
 
     @loop(every=0.4)
     def integrate_deposits(self) -> bool:
@@ -65,25 +67,50 @@ class ReceiptMethods:
     def get_receipt(
         self, request: documents_pb2.GetReceiptRequest
     ) -> documents_pb2.GetReceiptResponse:
+        receipt, _ = self._awaited(request.document_id, request.version)
+        return documents_pb2.GetReceiptResponse(receipt=receipt)
+
+    @grpc
+    def render_receipt(
+        self, request: downloads_pb2.RenderReceiptRequest
+    ) -> Iterator[downloads_pb2.RenderReceiptResponse]:
+        receipt, name = self._awaited(request.document_id, request.version)
+        data = paper.render(receipt, name)
+        header = downloads_pb2.Download(
+            file_name=f"recu-{receipt.document_id}-{receipt.version}.pdf",
+            media_type=paper.MEDIA_TYPE,
+            size_bytes=len(data),
+        )
+        yield downloads_pb2.RenderReceiptResponse(header=header)
+        yield downloads_pb2.RenderReceiptResponse(chunk=data)
+
+    def _awaited(self, document_id: str, version: int) -> tuple[documents_pb2.Receipt, str]:
+        """The receipt of a version, once it has its place, and the document's name.
+
+        Raises:
+            NotFound, Conflict: as the contract says. Unavailable: it has no place yet.
+        """
         end = time.monotonic() + RECEIPT_SECONDS
         with self.db.transaction() as session:
-            row = Documents(session).readable(request.document_id, self.call.authenticated)
-            self._accesses(session).record(row, accesses.RECEIPT)
-        size, receipt = self._receipt(request.document_id)
+            document = Documents(session).readable(document_id, self.call.authenticated)
+            name = self._of_version(session, document, version).name
+            self._accesses(session).record(document, accesses.RECEIPT)
+        size, receipt = self._receipt(document_id, version)
         with self.live.watching(Log.NAME, self.call.authenticated.subject) as bell:
             while not self._complete(receipt) and self.call.active() and time.monotonic() < end:
                 bell.wait(size, timeout=RECEIPT_PAUSE)
-                size, receipt = self._receipt(request.document_id)
+                size, receipt = self._receipt(document_id, version)
         if receipt is None:
             detail = "The deposit has no place in the log yet; ask again."
             raise Unavailable(detail, reason="RECEIPT_PENDING")
-        return documents_pb2.GetReceiptResponse(receipt=receipt)
+        return receipt, name
 
-    def _receipt(self, document_id: str) -> tuple[int, documents_pb2.Receipt | None]:
+    def _receipt(self, document_id: str, version: int) -> tuple[int, documents_pb2.Receipt | None]:
         """The size of the log, and the receipt that it gives."""
         with self.db.transaction() as session:
             log = Log(session)
-            row = Documents(session).readable(document_id, self.call.authenticated)
+            document = Documents(session).readable(document_id, self.call.authenticated)
+            row = self._of_version(session, document, version)
             row.require_not_refused()
             return log.size(), log.receipt(row)
 

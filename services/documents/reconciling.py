@@ -26,8 +26,8 @@ from backbone.events import Publisher
 from backbone.settings import PREFIX, load
 from services.documents import s3
 from services.documents.checks.verdict import Reason
+from services.documents.content_row import State
 from services.documents.deposits import Deposits
-from services.documents.documents import State
 from services.documents.retention.locked import LockedObjects
 from services.documents.store import Locked, ObjectStore
 

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone.database import Base
 from backbone.errors import Damaged, Gone
+from services.documents.content_row import ContentRow
 from services.documents.contents import Contents
-from services.documents.documents import DocumentRow
 from services.documents.keys import KEEP_SECONDS, OwnerKeys
 
 log = logging.getLogger(__name__)
@@ -63,8 +63,8 @@ class KeyChanges:
             Unavailable: the keyring does not answer.
         """
         earlier = (
-            DocumentRow.owner_id == KeyChangeRow.owner_id,
-            DocumentRow.owner_key_id != KeyChangeRow.key_id,
+            ContentRow.owner_id == KeyChangeRow.owner_id,
+            ContentRow.owner_key_id != KeyChangeRow.key_id,
         )
         old: ColumnElement[bool] = KeyChangeRow.change_time < func.now() - RECENT
         change = self._session.scalar(
@@ -76,14 +76,17 @@ class KeyChanges:
         )
         if change is None:
             return False
-        query = select(DocumentRow).where(
-            DocumentRow.owner_id == change.owner_id, DocumentRow.owner_key_id != change.key_id
+        query = select(ContentRow).where(
+            ContentRow.owner_id == change.owner_id, ContentRow.owner_key_id != change.key_id
         )
-        rows = self._session.scalars(query.limit(BATCH).with_for_update()).all()
+        found = self._session.scalars(query.limit(BATCH).with_only_columns(ContentRow.document_id))
+        count = len(found.all())
+        # Not those that are checked now: a check holds one version's row, and then the document's.
+        rows = self._session.scalars(query.limit(BATCH).with_for_update(skip_locked=True)).all()
         wrapped = sum(_rewrapped(contents, row) for row in rows)
         # A process may wrap by an earlier key for as long as it keeps it.
-        change.done = not wrapped
-        return True
+        change.done = not wrapped and len(rows) >= count
+        return change.done or wrapped > 0
 
     def _note(self, owner_id: str, *, key_id: uuid.UUID | None, done: bool) -> None:
         values = {"key_id": key_id, "done": done, "change_time": func.now()}
@@ -93,11 +96,11 @@ class KeyChanges:
         )
 
 
-def _rewrapped(contents: Contents, row: DocumentRow) -> bool:
+def _rewrapped(contents: Contents, row: ContentRow) -> bool:
     try:
         contents.rewrap(row)
     except (Damaged, Gone):
         # It is unreadable as it was, and no reason to keep the others from their key.
-        log.exception("document %s keeps its key", row.document_id)
+        log.exception("document %s keeps its key", row.told_id)
         return False
     return True

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from backbone import telemetry
 from backbone.database import Database, Transactions, after_commit
 from backbone.dependencies import Settings
-from backbone.errors import Conflict, InvalidInput
+from backbone.errors import InvalidInput
 from backbone.events import Events, Publisher
 from backbone.live import Live, Watchers
 from backbone.loops import loop
@@ -20,23 +20,28 @@ from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
 from backbone.settings import PREFIX
 from services.documents import accesses
 from services.documents.accesses import Accesses
+from services.documents.archive_methods import ArchiveMethods
 from services.documents.checking import LOOK_SECONDS, Checker, Checking, Checks
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
-from services.documents.domain.deposit import Announcement, Intake, clean_name
+from services.documents.domain.deposit import Announcement, Intake, chunks, clean_name
 from services.documents.hold_methods import HoldMethods
 from services.documents.key_methods import KeyMethods
 from services.documents.keys import Keyring, OwnerKeys
 from services.documents.quarantine import Isolation, Quarantine
+from services.documents.quotas import QuotaSettings
 from services.documents.receipt_methods import ReceiptMethods
 from services.documents.reconciling import Reconciler, Reconciling, Rounds
+from services.documents.rereading import Rereading, Rereads
 from services.documents.retention.classes import Retention, Rules
 from services.documents.retention_methods import RetentionMethods
 from services.documents.rights_methods import RightsMethods
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
 from services.documents.uploading import Uploading, UploadSettings
+from services.documents.usage_methods import UsageMethods
+from services.documents.version_methods import VersionMethods
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
 
@@ -51,7 +56,16 @@ class VaultSettings(BaseSettings):
     max_bytes: int = 100 * 1024 * 1024
 
 
-class DocumentsService(KeyMethods, ReceiptMethods, RetentionMethods, HoldMethods, RightsMethods):
+class DocumentsService(
+    ArchiveMethods,
+    KeyMethods,
+    UsageMethods,
+    VersionMethods,
+    ReceiptMethods,
+    RetentionMethods,
+    HoldMethods,
+    RightsMethods,
+):
     name = "documents"
 
     db: Transactions = Database()
@@ -65,22 +79,26 @@ class DocumentsService(KeyMethods, ReceiptMethods, RetentionMethods, HoldMethods
     notifications: Stub = GrpcClient("notifications")
     checks: Checks = Checking()
     rounds: Rounds = Reconciling()
+    rereading: Rereading = Rereads()
     quarantine: Quarantine = Isolation()
     rules: Rules = Retention()
     upload_settings: UploadSettings = Settings(UploadSettings)
     settings: VaultSettings = Settings(VaultSettings)
+    quotas: QuotaSettings = Settings(QuotaSettings)
 
     @grpc
     def deposit_document(
         self, requests: Iterator[documents_pb2.DepositDocumentRequest]
     ) -> documents_pb2.DepositDocumentResponse:
         announced = _announcement(next(requests, None))
-        intake = Intake(announced, _chunks(requests), self.settings.max_bytes)
+        self._require_room(announced.size_bytes)
+        intake = Intake(announced, chunks(requests), self.settings.max_bytes)
         row = DocumentRow(
             document_id=uuid.uuid4(),
             owner_id=uuid.UUID(self.call.authenticated.subject),
             name=announced.name,
             media_type=announced.media_type,
+            payer=self._payer(),
         )
         self._contents().put(row, intake, announced.size_bytes)
         row.size_bytes, row.sha256 = intake.size_bytes, intake.sha256
@@ -91,7 +109,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RetentionMethods, HoldMethods
 
     def _record(self, row: DocumentRow) -> None:
         row.traceparent = telemetry.traceparent()
-        with self.db.transaction() as session:
+        with self._depositing(row) as session:
             Documents(session).add(row)
             self.events.publish(row.received())
             after_commit(self.checks.ring)
@@ -119,7 +137,8 @@ class DocumentsService(KeyMethods, ReceiptMethods, RetentionMethods, HoldMethods
     def open_upload(self, request: uploads_pb2.OpenUploadRequest) -> uploads_pb2.OpenUploadResponse:
         header = request.header
         announced = Announcement(header.name, header.media_type, header.size_bytes, header.sha256)
-        upload = self._uploading().open(self._caller(), announced)
+        caller = self.call.authenticated
+        upload = self._uploading().open(caller, announced, request.version_of)
         return uploads_pb2.OpenUploadResponse(upload=upload)
 
     @grpc
@@ -153,7 +172,9 @@ class DocumentsService(KeyMethods, ReceiptMethods, RetentionMethods, HoldMethods
         return False
 
     def _uploading(self) -> Uploading:
-        return Uploading(self.db, self.events, self.quarantine, self.checks, self.upload_settings)
+        return Uploading(
+            self.db, self.events, self.quarantine, self.checks, self.upload_settings, self.quotas
+        )
 
     def _caller(self) -> uuid.UUID:
         return uuid.UUID(self.call.authenticated.subject)
@@ -174,8 +195,9 @@ class DocumentsService(KeyMethods, ReceiptMethods, RetentionMethods, HoldMethods
         self, request: documents_pb2.GetDocumentRequest
     ) -> documents_pb2.GetDocumentResponse:
         with self.db.transaction() as session:
-            row = Documents(session).readable(request.document_id, self.call.authenticated)
-            self._accesses(session).record(row, accesses.DESCRIBE)
+            document = Documents(session).readable(request.document_id, self.call.authenticated)
+            row = self._of_version(session, document, request.version)
+            self._accesses(session).record(document, accesses.DESCRIBE)
         return documents_pb2.GetDocumentResponse(document=row.to_proto())
 
     @grpc
@@ -183,9 +205,10 @@ class DocumentsService(KeyMethods, ReceiptMethods, RetentionMethods, HoldMethods
         self, request: documents_pb2.ReadContentRequest
     ) -> Iterator[documents_pb2.ReadContentResponse]:
         with self.db.transaction() as session:
-            row = Documents(session).readable(request.document_id, self.call.authenticated)
+            document = Documents(session).readable(request.document_id, self.call.authenticated)
+            row = self._of_version(session, document, request.version)
             row.require_available()
-            self._accesses(session).record(row, accesses.READ)
+            self._accesses(session).record(document, accesses.READ)
         offset, length = ranges.resolve(request.offset, request.length, row.size_bytes)
         # Before the header: what cannot be opened is refused, not begun.
         chunks = self._contents().get(row, offset, length)
@@ -219,6 +242,9 @@ class DocumentsService(KeyMethods, ReceiptMethods, RetentionMethods, HoldMethods
             self.events.publish(event)
         return documents_pb2.ShareDocumentResponse(share=share.to_proto())
 
+    def _max_bytes(self) -> int:
+        return self.settings.max_bytes
+
     def _contents(self) -> Contents:
         return Contents(self.store, self.keys)
 
@@ -233,14 +259,3 @@ def _announcement(first: documents_pb2.DepositDocumentRequest | None) -> Announc
     return Announcement(
         clean_name(header.name), header.media_type, header.size_bytes, header.sha256
     )
-
-
-def _chunks(requests: Iterator[documents_pb2.DepositDocumentRequest]) -> Iterator[bytes]:
-    for request in requests:
-        if request.HasField("end"):
-            return
-        if not request.HasField("chunk"):
-            raise InvalidInput.field("chunk", "REQUIRED", "must be every message after the first")
-        yield request.chunk
-    # grpc may end the requests of a call that is cancelled as if the caller had finished.
-    raise Conflict("The upload ended without its end.", reason="TRUNCATED")

@@ -2,22 +2,28 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from administration.documents.v1 import events_pb2, uploads_pb2
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.orm import Session
 
 from backbone import telemetry
 from backbone.database import Transactions, after_commit
 from backbone.errors import Conflict, FieldViolation, InvalidInput, TooLarge, TooMany
 from backbone.events import Publisher
 from backbone.settings import PREFIX
+from backbone.tokens import Caller
 from services.documents.checking import Checks
+from services.documents.content_row import ContentRow
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain.deposit import Announcement, clean_name
 from services.documents.domain.parts import Part, parts
 from services.documents.quarantine import Quarantine
+from services.documents.quotas import QuotaSettings, Usages, payer_of
 from services.documents.uploads import UploadRow, Uploads
+from services.documents.versions import VersionRow, Versions
 
 
 class UploadSettings(BaseSettings):
@@ -39,15 +45,23 @@ class Uploading:
         quarantine: Quarantine,
         checks: Checks,
         settings: UploadSettings,
+        quotas: QuotaSettings,
     ) -> None:
         self._db, self._events, self._quarantine = db, events, quarantine
-        self._checks, self._settings = checks, settings
+        self._checks, self._settings, self._quotas = checks, settings, quotas
 
-    def open(self, owner_id: uuid.UUID, announced: Announcement) -> uploads_pb2.Upload:
-        """Raises:
-        InvalidInput, TooLarge: what is announced cannot be deposited. TooMany: too many are open.
+    def open(
+        self, caller: Caller, announced: Announcement, version_of: str = ""
+    ) -> uploads_pb2.Upload:
+        """`version_of`: the caller's document that it becomes a version of. Its size counts as the
+        caller's usage from now on.
+
+        Raises:
+            InvalidInput, TooLarge: what is announced cannot be deposited. TooMany: too many are
+            open. NotFound: there is no such document. OverQuota: there is no room.
         """
         self._require(announced)
+        owner_id, payer = uuid.UUID(caller.subject), payer_of(caller)
         row = UploadRow(
             document_id=uuid.uuid4(),
             owner_id=owner_id,
@@ -56,6 +70,8 @@ class Uploading:
             size_bytes=announced.size_bytes,
             sha256=announced.sha256,
             expire_time=datetime.now(UTC) + timedelta(seconds=self._settings.seconds),
+            version_of=uuid.UUID(version_of) if version_of else None,
+            payer=payer,
         )
         event = events_pb2.DepositOpened(
             document_id=str(row.document_id), owner_id=str(owner_id), size_bytes=row.size_bytes
@@ -65,7 +81,11 @@ class Uploading:
             uploads = Uploads(session)
             if uploads.count(owner_id) >= self._settings.owner_limit:
                 raise TooMany("Too many uploads are open: complete or abandon one.")
+            if version_of:
+                Documents(session).of_owner(version_of, owner_id)
             uploads.add(row)
+            session.flush()
+            Usages(session, self._quotas).require(payer)
             self._events.publish(event)
         return self._told(row, {})
 
@@ -77,17 +97,18 @@ class Uploading:
             row = Uploads(session).owned(document_id, owner_id)
         return self._told(row, self._quarantine.sizes(document_id))
 
-    def complete(self, owner_id: uuid.UUID, document_id: str) -> DocumentRow:
-        """The document that an upload becomes, or became.
+    def complete(self, owner_id: uuid.UUID, document_id: str) -> ContentRow:
+        """The document, or the version, that an upload becomes, or became.
 
         Raises:
-            NotFound: as above. Conflict: a part is missing.
+            NotFound: as above; or the document is gone that it was to be a version of.
+            Conflict: a part is missing.
         """
         sizes = self._quarantine.sizes(document_id)
         with self._db.transaction() as session:
-            made = session.get(DocumentRow, uuid.UUID(document_id))
-            if made is not None and made.owner_id == owner_id:
-                return made
+            done = Versions(session).deposited(uuid.UUID(document_id), owner_id)
+            if done is not None:
+                return done
             row = Uploads(session).owned(document_id, owner_id, lock=True)
             missing = [part for part in self._parts(row) if sizes.get(part.key) != part.size]
             if missing:
@@ -95,17 +116,7 @@ class Uploading:
                     f"{len(missing)} parts are missing: GET the upload to see which.",
                     reason="UPLOAD_INCOMPLETE",
                 )
-            made = DocumentRow(
-                document_id=row.document_id,
-                owner_id=row.owner_id,
-                name=row.name,
-                media_type=row.media_type,
-                size_bytes=row.size_bytes,
-                sha256=row.sha256,
-                quarantined=True,
-                traceparent=telemetry.traceparent(),
-            )
-            Documents(session).add(made)
+            made = _added(session, row)
             Uploads(session).remove(row)
             self._events.publish(made.received())
             after_commit(self._checks.ring)
@@ -154,7 +165,11 @@ class Uploading:
         return parts(str(row.document_id), row.size_bytes, self._settings.part_bytes)
 
     def _told(self, row: UploadRow, sizes: dict[str, int]) -> uploads_pb2.Upload:
-        upload = uploads_pb2.Upload(document_id=str(row.document_id), size_bytes=row.size_bytes)
+        upload = uploads_pb2.Upload(
+            document_id=str(row.document_id),
+            size_bytes=row.size_bytes,
+            version_of=str(row.version_of or ""),
+        )
         upload.expire_time.FromDatetime(row.expire_time)
         for part in self._parts(row):
             told = upload.parts.add(offset=part.offset, size_bytes=part.size)
@@ -165,3 +180,25 @@ class Uploading:
                 for name, value in form.fields.items():
                     told.fields.add(name=name, value=value)
         return upload
+
+
+def _added(session: Session, upload: UploadRow) -> ContentRow:
+    """What an upload becomes."""
+    facts: dict[str, Any] = {
+        "owner_id": upload.owner_id,
+        "name": upload.name,
+        "media_type": upload.media_type,
+        "size_bytes": upload.size_bytes,
+        "sha256": upload.sha256,
+        "payer": upload.payer,
+        "quarantined": True,
+        "traceparent": telemetry.traceparent(),
+    }
+    if upload.version_of is None:
+        document = DocumentRow(document_id=upload.document_id, **facts)
+        Documents(session).add(document)
+        return document
+    onto = Documents(session).of_owner(str(upload.version_of), upload.owner_id, lock=True)
+    version = VersionRow(document_id=uuid.uuid4(), content_id=upload.document_id, **facts)
+    Versions(session).add(onto, version)
+    return version

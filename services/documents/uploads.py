@@ -24,6 +24,10 @@ class UploadRow(Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
     expire_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    # The document that it becomes a version of; None for a new one.
+    version_of: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))
+    # Whose usage it is, from the moment that it is announced.
+    payer: Mapped[str | None] = mapped_column(String)
 
 
 class Uploads:

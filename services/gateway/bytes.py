@@ -9,17 +9,35 @@ from backbone.contracts import ContractError
 from backbone.path_template import parse
 from services.gateway.backends import Backends
 from services.gateway.content import ContentHandler
-from services.gateway.deposit import DepositHandler
+from services.gateway.deposit import DepositHandler, VersionHandler
 from services.gateway.deposit import rename as deposit_rename
+from services.gateway.download import DownloadHandler
+from services.gateway.http_rules import Binding
 from services.gateway.names import json_path
 from services.gateway.routes import Handler, Route
 from services.gateway.settings import GatewaySettings
 
 _Make = Callable[[MethodDescriptor, Backends, GatewaySettings], Handler]
 
+
+def _download(rpc: MethodDescriptor, backends: Backends, settings: GatewaySettings) -> Handler:
+    return DownloadHandler(binding(rpc), backends, settings.transfer_timeout)
+
+
+def binding(rpc: MethodDescriptor) -> Binding:
+    """What the request of a byte stream without a body is built from: its path and its query."""
+    declared = byte_stream(rpc)
+    assert declared is not None
+    return Binding(rpc, declared.method, parse(declared.path), "", "")
+
+
 HANDLERS: dict[str, tuple[_Make, Callable[[str], str]]] = {
     "administration.documents.v1.DocumentsService.DepositDocument": (
         lambda rpc, backends, settings: DepositHandler(rpc, backends, settings.transfer_timeout),
+        deposit_rename,
+    ),
+    "administration.documents.v1.DocumentsService.DepositVersion": (
+        lambda rpc, backends, settings: VersionHandler(rpc, backends, settings.transfer_timeout),
         deposit_rename,
     ),
     "administration.documents.v1.DocumentsService.ReadContent": (
@@ -28,6 +46,8 @@ HANDLERS: dict[str, tuple[_Make, Callable[[str], str]]] = {
         ),
         json_path,
     ),
+    "administration.documents.v1.DocumentsService.ArchiveDocuments": (_download, json_path),
+    "administration.documents.v1.DocumentsService.RenderReceipt": (_download, json_path),
 }
 
 

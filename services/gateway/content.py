@@ -1,6 +1,7 @@
 """``GET /v1/documents/{document_id}/content``: ReadContent as a response, or a part of one."""
 
 import asyncio
+import re
 from typing import Any
 
 import grpc
@@ -20,6 +21,8 @@ from services.gateway.content_headers import (
 )
 from services.gateway.exchange import Exchange
 
+# A field of the contract is an int32.
+_VERSION = re.compile(rb"version=([1-9][0-9]{0,8})")
 _CONDITIONS = (b"if-none-match", b"range")
 
 
@@ -40,13 +43,11 @@ class ContentHandler:
         self._call_timeout = call_timeout
 
     async def __call__(self, exchange: Exchange, arguments: tuple[str, ...]) -> None:
-        if exchange.query:
-            raise InvalidInput("This resource has no query parameter.", reason="UNKNOWN_PARAMETER")
-        (document_id,) = arguments
+        (document_id,), version = arguments, _version(exchange.query)
         part: ByteRange | None = None
         if exchange.method == "HEAD" or any(name in exchange.headers for name in _CONDITIONS):
             found = await self._get(
-                documents_pb2.GetDocumentRequest(document_id=document_id),
+                documents_pb2.GetDocumentRequest(document_id=document_id, version=version),
                 timeout=self._call_timeout,
                 metadata=metadata(exchange),
             )
@@ -59,7 +60,7 @@ class ContentHandler:
                 await exchange.end()
                 return
             part = _part(exchange, document)
-        request = documents_pb2.ReadContentRequest(document_id=document_id)
+        request = documents_pb2.ReadContentRequest(document_id=document_id, version=version)
         if part is not None:
             request.offset, request.length = part.offset, part.length
         call = self._read(request, timeout=self._timeout, metadata=metadata(exchange))
@@ -88,6 +89,23 @@ async def _transfer(exchange: Exchange, call: Any) -> None:
         await exchange.write(message.chunk)
     if sent == header.length:
         await exchange.end()
+
+
+def _version(query: bytes) -> int:
+    """The version that a query asks for; 0 where it asks for none.
+
+    Raises:
+        InvalidInput: it asks for something else.
+    """
+    if not query:
+        return 0
+    asked = _VERSION.fullmatch(query)
+    if asked is None:
+        raise InvalidInput(
+            "The only query parameter of this resource is version: a whole number, from 1.",
+            reason="UNKNOWN_PARAMETER",
+        )
+    return int(asked[1])
 
 
 def _wanted(exchange: Exchange, document: Any) -> bool:

@@ -1,4 +1,4 @@
-"""``POST /v1/documents``: the body of a request, streamed into DepositDocument."""
+"""``POST /v1/documents`` and ``PUT …/content``: a request's body, streamed into a deposit."""
 
 import asyncio
 import contextlib
@@ -7,14 +7,16 @@ from typing import Any
 
 import grpc
 import orjson
-from administration.documents.v1 import documents_pb2
+from administration.documents.v1 import documents_pb2, versions_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
+from backbone.contracts import message_class
 from services.gateway.backends import Backends, metadata
 from services.gateway.content_headers import file_name, media_type, sha256_of_digest
 from services.gateway.exchange import Exchange
 from services.gateway.json_body import refuse_encoded
 from services.gateway.json_encoder import encoder
+from services.gateway.names import json_path
 from services.gateway.problems import UnsupportedMediaType
 from services.gateway.unary import JSON_HEADERS
 
@@ -29,12 +31,13 @@ _HEADER_OF = {
 
 
 def rename(field: str) -> str:
-    """A field of DepositDocument as the HTTP client knows it."""
-    return _HEADER_OF.get(field.removeprefix("header."), field)
+    """A field of a deposit as the HTTP client knows it."""
+    name = field.removeprefix("header.")
+    return _HEADER_OF.get(name, json_path(name))
 
 
 class DepositHandler:
-    """Streams an upload; answers 201 with the document, and where it is.
+    """Streams an upload; answers 201 with what was made of it, and where that is.
 
     What the service refuses is answered at once, before the upload is over, and the connection
     closes. An upload that breaks off cancels the call: nothing is stored.
@@ -43,12 +46,13 @@ class DepositHandler:
     def __init__(self, rpc: MethodDescriptor, backends: Backends, timeout: float) -> None:
         self._stub = backends.stub(rpc)
         self._timeout = timeout
+        self._message = message_class(rpc.input_type)
         self._encode = encoder(rpc.output_type)
 
-    async def __call__(self, exchange: Exchange, _: tuple[str, ...]) -> None:
-        header = _header(exchange)
+    async def __call__(self, exchange: Exchange, arguments: tuple[str, ...]) -> None:
+        header = self._header(exchange, arguments)
         call = self._stub(timeout=self._timeout, metadata=metadata(exchange))
-        sending = asyncio.ensure_future(_send(call, header, exchange))
+        sending = asyncio.ensure_future(_send(call, self._message, header, exchange))
         answering = asyncio.ensure_future(_answer(call))
         try:
             await asyncio.wait([sending, answering], return_when=asyncio.FIRST_COMPLETED)
@@ -61,30 +65,51 @@ class DepositHandler:
             sending.cancel()
             answering.cancel()
             await asyncio.gather(sending, answering, return_exceptions=True)
-        document_id = response.document.document_id
-        headers = [*JSON_HEADERS, (b"location", f"/v1/documents/{document_id}".encode("ascii"))]
+        headers = [*JSON_HEADERS, (b"location", self._location(response).encode("ascii"))]
         body = orjson.dumps(self._encode(response))
         await exchange.respond(201, headers, body, close=exchange.unread())
 
+    def _header(self, exchange: Exchange, _: tuple[str, ...]) -> Any:
+        name = file_name(exchange.headers.get(b"content-disposition"))
+        return documents_pb2.DepositDocumentRequest.Header(name=name, **_announced(exchange))
 
-def _header(exchange: Exchange) -> Any:
+    def _location(self, response: Any) -> str:
+        return f"/v1/documents/{response.document.document_id}"
+
+
+class VersionHandler(DepositHandler):
+    """The same for a new version of a document, whose name needs not be told."""
+
+    def _header(self, exchange: Exchange, arguments: tuple[str, ...]) -> Any:
+        told = exchange.headers.get(b"content-disposition")
+        return versions_pb2.DepositVersionRequest.Header(
+            document_id=arguments[0],
+            name=file_name(told) if told else "",
+            **_announced(exchange),
+        )
+
+    def _location(self, response: Any) -> str:
+        version = response.version
+        return f"/v1/documents/{version.document_id}?version={version.version}"
+
+
+def _announced(exchange: Exchange) -> dict[str, Any]:
+    """What the request's fields say of the upload, but its name."""
     refuse_encoded(exchange)
     headers = exchange.headers
     kind = media_type(headers.get(b"content-type"))
     if kind.startswith("multipart/"):
         raise UnsupportedMediaType("The body has to be the file itself, not a form around it.")
     announced = headers.get(b"content-length", b"")
-    return documents_pb2.DepositDocumentRequest.Header(
-        name=file_name(headers.get(b"content-disposition")),
-        media_type=kind,
-        size_bytes=min(int(announced), 2**63 - 1) if announced.isdigit() else 0,
-        sha256=sha256_of_digest(headers.get(b"content-digest")),
-    )
+    return {
+        "media_type": kind,
+        "size_bytes": min(int(announced), 2**63 - 1) if announced.isdigit() else 0,
+        "sha256": sha256_of_digest(headers.get(b"content-digest")),
+    }
 
 
-async def _send(call: Any, header: Any, exchange: Exchange) -> None:
+async def _send(call: Any, request: Any, header: Any, exchange: Exchange) -> None:
     """Writes the header, the chunks and the end; returns early when the call is over."""
-    request = documents_pb2.DepositDocumentRequest
     # The call's own status says why it ended; `_answer` raises it.
     with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
         await call.write(request(header=header))

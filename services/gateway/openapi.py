@@ -28,7 +28,7 @@ from services.gateway.openapi_responses import (
     step_up_of,
     told,
 )
-from services.gateway.openapi_schemas import Schema, Schemas
+from services.gateway.openapi_schemas import Schema, Schemas, parameter
 from services.gateway.requests import Parameter, RequestBuilder
 from services.gateway.routes import Handler, display
 from services.gateway.settings import GatewaySettings
@@ -102,10 +102,11 @@ def _operations(
         path = parse(declared.path)
         operation = _common(rpc, comment, body=False)
         described = DESCRIBED[rpc.full_name](rpc, schemas)
-        fields = rpc.input_type.fields_by_name
-        bound = [
-            _parameter(Parameter((), fields[name]), "path", schemas) for name in path.variables
-        ]
+        fields = dict(rpc.input_type.fields_by_name)
+        if rpc.client_streaming:
+            # What the path binds is of the first message.
+            fields |= dict(fields["header"].message_type.fields_by_name)
+        bound = [parameter(Parameter((), fields[name]), "path", schemas) for name in path.variables]
         operation["parameters"] = bound + described["parameters"]
         operation["responses"] = {**described["responses"], **operation["responses"]}
         if "requestBody" in described:
@@ -144,8 +145,8 @@ def _transcoded(binding: Binding, schemas: Schemas, comment: str) -> Schema:
     builder = RequestBuilder(binding)
     operation = _common(rpc, comment, body=builder.has_body)
     operation["parameters"] = [
-        *(_parameter(item, "path", schemas) for item in builder.path_parameters),
-        *(_parameter(item, "query", schemas) for item in builder.query_parameters),
+        *(parameter(item, "path", schemas) for item in builder.path_parameters),
+        *(parameter(item, "query", schemas) for item in builder.query_parameters),
     ]
     if binding.body:
         operation["requestBody"] = _request_body(binding, schemas)
@@ -172,19 +173,6 @@ def _request_body(binding: Binding, schemas: Schemas) -> Schema:
         schema = schemas.field(message.fields_by_name[binding.body], request=True)
         required = True
     return {"required": required, "content": {"application/json": {"schema": schema}}}
-
-
-def _parameter(parameter: Parameter, place: str, schemas: Schemas) -> Schema:
-    schema = schemas.field(parameter.field, request=True)
-    described: Schema = {
-        "name": parameter.name,
-        "in": place,
-        "required": place == "path" or "minLength" in schema,
-        "schema": schema,
-    }
-    if description := schema.pop("description", ""):
-        described["description"] = description
-    return described
 
 
 def _stream(binding: Binding, operation: Schema, schemas: Schemas) -> Schema:

@@ -4,8 +4,10 @@ from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
 
+from services.gateway.bytes import binding
 from services.gateway.openapi_responses import TRACE, problem
-from services.gateway.openapi_schemas import Schemas
+from services.gateway.openapi_schemas import Schemas, parameter
+from services.gateway.requests import RequestBuilder
 
 Schema = dict[str, Any]
 _BINARY: Schema = {"*/*": {"schema": {}}}
@@ -26,12 +28,22 @@ def _response_header(description: str, **schema: Any) -> Schema:
 
 
 def deposit(rpc: MethodDescriptor, schemas: Schemas) -> Schema:
+    return _deposit(rpc, schemas, "Path of the document.", named=True)
+
+
+def version(rpc: MethodDescriptor, schemas: Schemas) -> Schema:
+    return _deposit(rpc, schemas, "Path of the version.", named=False)
+
+
+def _deposit(rpc: MethodDescriptor, schemas: Schemas, location: str, *, named: bool) -> Schema:
+    otherwise = "" if named else " Without it, the document keeps its name."
     return {
         "parameters": [
             _header(
                 "Content-Disposition",
-                "The file's name (RFC 6266), as `attachment; filename*=UTF-8''acte.pdf`.",
-                required=True,
+                "The file's name (RFC 6266), as `attachment; filename*=UTF-8''acte.pdf`."
+                + otherwise,
+                required=named,
             ),
             _header(
                 "Content-Digest",
@@ -48,7 +60,7 @@ def deposit(rpc: MethodDescriptor, schemas: Schemas) -> Schema:
         "responses": {
             "201": {
                 "description": "Stored.",
-                "headers": {**TRACE, "Location": _response_header("Path of the document.")},
+                "headers": {**TRACE, "Location": _response_header(location)},
                 "content": {
                     "application/json": {
                         "schema": schemas.reference(rpc.output_type, request=False)
@@ -58,6 +70,7 @@ def deposit(rpc: MethodDescriptor, schemas: Schemas) -> Schema:
             "409": problem("The upload ended before its announced size."),
             "413": problem("The file is larger than the limit."),
             "415": problem("A form around the file, or a content coding."),
+            "507": problem("There is no room for it: `limit` and `used` say how much."),
         },
     }
 
@@ -77,6 +90,12 @@ def content(_rpc: MethodDescriptor, _schemas: Schemas) -> Schema:
     ranged = _response_header("The part that follows, and the whole size.")
     return {
         "parameters": [
+            {
+                "name": "version",
+                "in": "query",
+                "description": "Which version; without it, the one that the document shows.",
+                "schema": {"type": "integer", "format": "int32", "minimum": 1},
+            },
             _header("Range", "One range of bytes; several are answered with the whole."),
             _header("If-Range", "Keeps the range only while this ETag is the document's."),
             _header("If-None-Match", "304 when one of these ETags is the document's."),
@@ -97,7 +116,24 @@ def content(_rpc: MethodDescriptor, _schemas: Schemas) -> Schema:
     }
 
 
+def download(rpc: MethodDescriptor, schemas: Schemas) -> Schema:
+    builder = RequestBuilder(binding(rpc))
+    told = {
+        **TRACE,
+        "Content-Disposition": _response_header("The file's name (RFC 6266)."),
+        "Cache-Control": _response_header("Always `private, no-store`."),
+        "Accept-Ranges": _response_header("Always `none`."),
+    }
+    return {
+        "parameters": [parameter(item, "query", schemas) for item in builder.query_parameters],
+        "responses": {"200": {"description": "The file.", "headers": told, "content": _BINARY}},
+    }
+
+
 DESCRIBED = {
     "administration.documents.v1.DocumentsService.DepositDocument": deposit,
+    "administration.documents.v1.DocumentsService.DepositVersion": version,
     "administration.documents.v1.DocumentsService.ReadContent": content,
+    "administration.documents.v1.DocumentsService.ArchiveDocuments": download,
+    "administration.documents.v1.DocumentsService.RenderReceipt": download,
 }

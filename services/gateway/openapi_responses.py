@@ -32,6 +32,8 @@ PROBLEM: Schema = {
             "description": "With the same: how many seconds ago the sign-in may be, at most.",
         },
         "retry_after": {"type": "string", "description": "Seconds, as in Retry-After."},
+        "limit": {"type": "string", "description": "With QUOTA_EXCEEDED: what there may be."},
+        "used": {"type": "string", "description": "With the same: what it would be."},
         "errors": {
             "type": "array",
             "items": {

@@ -10,6 +10,8 @@ from typing import Any
 from administration.options.v1 import options_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
+from services.gateway.requests import Parameter
+
 Schema = dict[str, Any]
 
 _SIGNED = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1)}
@@ -158,3 +160,17 @@ def _constrain(schema: Schema, rules: options_pb2.FieldRules) -> None:
         schema["minimum"] = rules.minimum
     if rules.HasField("maximum"):
         schema["maximum"] = rules.maximum
+
+
+def parameter(item: Parameter, place: str, schemas: "Schemas") -> Schema:
+    """A value of the path or the query."""
+    schema = schemas.field(item.field, request=True)
+    described: Schema = {
+        "name": item.name,
+        "in": place,
+        "required": place == "path" or "minLength" in schema,
+        "schema": schema,
+    }
+    if description := schema.pop("description", ""):
+        described["description"] = description
+    return described

@@ -7,6 +7,7 @@ from datetime import UTC
 import grpc as grpclib
 from administration.documents.v1.deposits_pb2 import RefusalReason
 from administration.documents.v1.events_pb2 import (
+    DocumentDamaged,
     DocumentDeposited,
     DocumentDestroyed,
     DocumentRefused,
@@ -65,7 +66,10 @@ class NotificationsService:
     @subscribe(DocumentDeposited)
     def on_document_deposited(self, event: Received[DocumentDeposited]) -> None:
         fact = event.data
-        self._tell(rules.document_deposited(fact.document_id, fact.owner_id))
+        if fact.version > 1:
+            self._tell(rules.version_deposited(fact.document_id, fact.owner_id, fact.version))
+        else:
+            self._tell(rules.document_deposited(fact.document_id, fact.owner_id))
 
     @subscribe(RetentionEnded)
     def on_retention_ended(self, event: Received[RetentionEnded]) -> None:
@@ -108,7 +112,15 @@ class NotificationsService:
     def on_document_refused(self, event: Received[DocumentRefused]) -> None:
         fact = event.data
         reason = RefusalReason.Name(fact.refusal_reason).removeprefix("REFUSAL_REASON_")
-        self._tell(rules.document_refused(fact.document_id, fact.owner_id, reason))
+        if fact.version > 1:
+            self._tell(rules.version_refused(fact.document_id, fact.owner_id, fact.version, reason))
+        else:
+            self._tell(rules.document_refused(fact.document_id, fact.owner_id, reason))
+
+    @subscribe(DocumentDamaged)
+    def on_document_damaged(self, event: Received[DocumentDamaged]) -> None:
+        fact = event.data
+        self._tell(rules.document_damaged(fact.document_id, fact.owner_id, fact.version))
 
     @subscribe(DocumentShared)
     def on_document_shared(self, event: Received[DocumentShared]) -> None:

@@ -219,7 +219,7 @@ def test_what_a_crash_left_is_set_right_and_nothing_else_is_touched(
     # As if the row had never been committed; as if the store had lost the object.
     database.rows("DELETE FROM documents.documents WHERE document_id = %s", orphan.document_id)
     objects.remove(lost.document_id)
-    aged = "UPDATE documents.documents SET create_time = create_time - interval '1 h' "
+    aged = "UPDATE documents.documents SET deposit_time = deposit_time - interval '1 h' "
     database.rows(aged + "WHERE document_id = %s", lost.document_id)
 
     reconcile(stack, grace=3600)

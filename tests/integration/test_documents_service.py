@@ -85,6 +85,7 @@ def test_a_deposit_is_published_once_without_its_name(
         "mediaType": "application/pdf",
         "sizeBytes": "1000",
         "createTime": document.create_time.ToJsonString(),
+        "version": 1,
     }
     assert "Divorce" not in str(record)
 

@@ -21,5 +21,5 @@ class Leftovers:
     def _unreferenced(self) -> set[str]:
         # The objects first: a deposit's row comes after its object.
         keys = self._objects.keys()
-        rows = self._database.rows("SELECT document_id::text AS key FROM documents.documents")
+        rows = self._database.rows("SELECT content_id::text AS key FROM documents.documents")
         return keys - {row["key"] for row in rows}

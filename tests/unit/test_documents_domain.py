@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from backbone.errors import Conflict, DomainError, InvalidInput, RangeNotSatisfiable, TooLarge
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
+from services.documents.domain.naming import Names
 from services.documents.fakes import MemoryStore
 
 LIMIT = 100
@@ -187,3 +188,9 @@ def test_offset_and_length_mean_these_bytes(
     offset: int, length: int, expected: tuple[int, int]
 ) -> None:
     assert ranges.resolve(offset, length, 10) == expected
+
+
+def test_names_side_by_side_are_told_apart() -> None:
+    names = Names()
+    given = [names.free(name) for name in ("acte.pdf", "Acte.pdf", "acte.pdf", "acte (2).pdf", "a")]
+    assert given == ["acte.pdf", "Acte (2).pdf", "acte (3).pdf", "acte (2) (2).pdf", "a"]

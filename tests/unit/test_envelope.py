@@ -51,6 +51,8 @@ def _value(field: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from([value.number for value in field.enum_type.values])
     if field.type == field.TYPE_BOOL:
         return st.booleans()
+    if field.type == field.TYPE_INT32:
+        return st.integers(-(2**31), 2**31 - 1)
     assert field.type == field.TYPE_INT64
     return st.integers(-(2**63), 2**63 - 1)
 

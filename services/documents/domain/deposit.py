@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from backbone.errors import Conflict, FieldViolation, InvalidInput, TooLarge
 
@@ -37,6 +38,31 @@ def clean_name(name: str) -> str:
     if not cleaned:
         raise InvalidInput.field("name", "NAME", "needs a visible character")
     return cleaned
+
+
+class Part(Protocol):
+    """A message of a deposit, after the first."""
+
+    @property
+    def chunk(self) -> bytes: ...
+
+    def HasField(self, name: Any, /) -> bool: ...  # noqa: N802
+
+
+def chunks(parts: Iterable[Part]) -> Iterator[bytes]:
+    """What the messages carry, up to the one that says that all was sent.
+
+    Raises:
+        InvalidInput: a message carries nothing. Conflict: they ended without saying so.
+    """
+    for part in parts:
+        if part.HasField("end"):
+            return
+        if not part.HasField("chunk"):
+            raise InvalidInput.field("chunk", "REQUIRED", "must be every message after the first")
+        yield part.chunk
+    # grpc may end the requests of a call that is cancelled as if the caller had finished.
+    raise Conflict("The upload ended without its end.", reason="TRUNCATED")
 
 
 class Intake:

@@ -1,6 +1,7 @@
 """Destroying documents: the bytes first, then the row, with what proves it."""
 
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from administration.documents.v1 import events_pb2, retention_pb2
@@ -42,9 +43,9 @@ class Destroying:
         if due is None:
             return False
         row, cause = due
-        lock = self._delete(row)
-        if lock is not None:
-            _put_off(row, lock)
+        locks = self._delete(row)
+        if locks:
+            _put_off(row, locks.values())
             return True
         found = classes.find(row.retention_class)
         record = Destructions(self._session, row.owner_id).add(
@@ -64,30 +65,38 @@ class Destroying:
 
     def erase(self, row: DocumentRow) -> Locked | None:
         """Destroys a document of a person who is erased: nobody can read its bytes any more, though
-        a retention may have the store keep them. Then, its lock.
+        a retention may have the store keep them. Then, the longest lock.
 
         Raises:
             Unavailable: as above.
         """
-        lock = self._delete(row)
-        if lock is not None:
-            LockedObjects(self._session).add(row.key, lock)
+        locks = self._delete(row)
+        for key, lock in locks.items():
+            LockedObjects(self._session).add(key, lock)
         Documents(self._session).remove(row)
         DESTROYED.labels("erased").inc()
-        return lock
+        return max(locks.values(), key=_end, default=None)
 
-    def _delete(self, row: DocumentRow) -> Locked | None:
-        """Deletes the object, or tells what keeps it."""
-        # A legal hold that was released may be on it still.
+    def _delete(self, row: DocumentRow) -> dict[str, Locked]:
+        """Deletes the objects of all its versions, or tells what keeps them, by their keys."""
+        # A legal hold that was released may be on them still.
         Locks(self._session, self._store).apply(row)
-        try:
-            self._store.delete(row.key)
-        except Locked as lock:
-            return lock
-        return None
+        locks = {}
+        for key in Documents(self._session).keys(row):
+            try:
+                self._store.delete(key)
+            except Locked as lock:
+                locks[key] = lock
+        return locks
 
 
-def _put_off(row: DocumentRow, lock: Locked) -> None:
+def _put_off(row: DocumentRow, locks: Iterable[Locked]) -> None:
     """The store keeps it for longer than we know of: that counts."""
-    log.warning("document %s is not destroyed: %s", row.document_id, lock)
-    row.retain_until = lock.until or datetime.now(UTC) + PAUSE
+    longest = max(locks, key=_end)
+    log.warning("document %s is not destroyed: %s", row.document_id, longest)
+    row.retain_until = _end(longest)
+
+
+def _end(lock: Locked) -> datetime:
+    """When it is over; of one without an end, when to try again."""
+    return lock.until or datetime.now(UTC) + PAUSE

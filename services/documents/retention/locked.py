@@ -22,7 +22,7 @@ LOCKED = Gauge("objects_locked", "Objects without a document, kept by the store'
 class LockedObjectRow(Base):
     __tablename__ = "locked_objects"
 
-    # Of the object: the identifier of the document that it was.
+    # Of the object: the identifier of the content that it was.
     object_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
     delete_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 

@@ -11,7 +11,7 @@ import uuid
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.documents.documents import DocumentRow
+from services.documents.documents import DocumentRow, Documents
 from services.documents.retention.holds import Holds
 from services.documents.store import Locked, ObjectStore
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Locks:
-    """The locks of objects, from within one transaction."""
+    """The locks of objects, those of all versions of a document, from within one transaction."""
 
     def __init__(self, session: Session, store: ObjectStore) -> None:
         self._session, self._store = session, store
@@ -43,14 +43,19 @@ class Locks:
         """The same for a row that is locked, if it waits."""
         if not row.lock_pending:
             return
+        # Where we never placed a hold, one that is there is somebody else's.
+        holding = Holds(self._session).known(row.document_id)
+        for key in Documents(self._session).keys(row):
+            self._retain(row, key)
+            if holding:
+                self._store.hold(key, on=row.holds > 0)
+        row.lock_pending = False
+
+    def _retain(self, row: DocumentRow, key: str) -> None:
         if row.retained() and row.retain_until is not None:
             try:
-                self._store.retain(row.key, row.retain_until)
+                self._store.retain(key, row.retain_until)
             except Locked as error:
                 # Longer than we know of, from a database that was lost: the store is right.
-                log.warning("document %s is kept until %s by the store", row.key, error.until)
+                log.warning("document %s is kept until %s by the store", row.told_id, error.until)
                 row.retain_until = error.until
-        # Where we never placed a hold, one that is there is somebody else's.
-        if Holds(self._session).known(row.document_id):
-            self._store.hold(row.key, on=row.holds > 0)
-        row.lock_pending = False

@@ -29,6 +29,22 @@ def document_refused(document_id: str, owner_id: str, reason: str) -> Notice:
     )
 
 
+def version_deposited(document_id: str, owner_id: str, version: int) -> Notice:
+    parameters = {"document_id": document_id, "version": str(version)}
+    return Notice(owner_id, "VersionDeposited", document_id, parameters)
+
+
+def version_refused(document_id: str, owner_id: str, version: int, reason: str) -> Notice:
+    """`reason` is one of the words of `RefusalReason`."""
+    parameters = {"document_id": document_id, "version": str(version), "reason": reason}
+    return Notice(owner_id, "VersionRefused", document_id, parameters)
+
+
+def document_damaged(document_id: str, owner_id: str, version: int) -> Notice:
+    parameters = {"document_id": document_id, "version": str(version)}
+    return Notice(owner_id, "DocumentDamaged", document_id, parameters)
+
+
 def document_shared(
     document_id: str, owner_id: str, administration: str, expire_time: datetime
 ) -> Notice:

@@ -40,6 +40,44 @@ _TEXTS: dict[str, dict[str, Text]] = {
             "Nobody could read it, and its content was erased.\nReference: {document_id}\n",
         ),
     },
+    "VersionDeposited": {
+        "fr": Text(
+            "La nouvelle version de votre document est dans votre coffre",
+            "La version {version} de votre document a été vérifiée et placée dans votre"
+            " coffre-fort ; les versions précédentes y restent.\nRéférence : {document_id}\n",
+        ),
+        "en": Text(
+            "The new version of your document is in your vault",
+            "Version {version} of your document was checked and placed in your vault; the earlier"
+            " versions stay there.\nReference: {document_id}\n",
+        ),
+    },
+    "VersionRefused": {
+        "fr": Text(
+            "La nouvelle version de votre document a été refusée",
+            "La version {version} de votre document n’a pas été placée dans votre coffre-fort :"
+            " {reason}.\nVotre document reste tel qu’il était.\nRéférence : {document_id}\n",
+        ),
+        "en": Text(
+            "The new version of your document was refused",
+            "Version {version} of your document was not placed in your vault: {reason}.\n"
+            "Your document stays as it was.\nReference: {document_id}\n",
+        ),
+    },
+    "DocumentDamaged": {
+        "fr": Text(
+            "Un document de votre coffre est abîmé",
+            "En relisant votre coffre-fort, nous avons constaté que la version {version} d’un de"
+            " vos documents n’est plus telle que vous l’aviez déposée. Si vous en avez une copie,"
+            " déposez-la de nouveau ; nos équipes en sont averties.\nRéférence : {document_id}\n",
+        ),
+        "en": Text(
+            "A document in your vault is damaged",
+            "While reading your vault again we found that version {version} of one of your"
+            " documents is no longer what you deposited. If you have a copy, deposit it again; our"
+            " teams have been told.\nReference: {document_id}\n",
+        ),
+    },
     "DocumentShared": {
         "fr": Text(
             "Votre document est partagé",

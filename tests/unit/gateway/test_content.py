@@ -144,3 +144,16 @@ def test_leaving_ends_the_read(client: httpx.Client, services: Services) -> None
     with client.stream("GET", PATH) as response:
         assert response.status_code == 200
     assert services.ended.wait(5)
+
+
+def test_a_version_is_asked_for_by_number(client: httpx.Client, services: Services) -> None:
+    assert client.get(f"{PATH}?version=7", headers={"Range": "bytes=0-1"}).status_code == 206
+    assert [(name, request.version) for name, request, _ in services.calls] == [
+        ("GetDocument", 7),
+        ("ReadContent", 7),
+    ]
+
+
+@pytest.mark.parametrize("query", ["version=0", "version=", "version=1&version=2", "v=1", "%31"])
+def test_any_other_query_is_refused(client: httpx.Client, query: str) -> None:
+    assert problem_of(client.get(f"{PATH}?{query}"))["reason"] == "UNKNOWN_PARAMETER"

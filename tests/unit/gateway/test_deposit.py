@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from administration.documents.v1 import documents_pb2
+from administration.documents.v1 import documents_pb2, versions_pb2
 
 from backbone.errors import InvalidInput, TooLarge
 from services.gateway.deposit import CHUNK
@@ -169,3 +169,25 @@ def test_an_upload_that_breaks_off_is_cancelled(services: Services, edge: Edge) 
         eventually(lambda: bool(services.calls))
     eventually(lambda: bool(cancelled))
     assert cancelled == [True]
+
+
+def test_a_new_version_is_put_where_the_content_is(
+    client: httpx.Client, services: Services
+) -> None:
+    seen: list[Any] = []
+
+    def take(requests: Iterator[Any], context: Any) -> Any:
+        seen.extend(requests)
+        version = versions_pb2.Version(document_id="d1", version=3)
+        return versions_pb2.DepositVersionResponse(version=version)
+
+    services.answers["DepositVersion"] = take
+    response = client.put(
+        "/v1/documents/d1/content", content=b"%PDF-1.7", headers={"Content-Type": "application/pdf"}
+    )
+    assert response.status_code == 201, response.text
+    assert response.headers["location"] == "/v1/documents/d1?version=3"
+    header, chunk, end = seen
+    assert (header.header.document_id, header.header.name) == ("d1", "")
+    assert (header.header.media_type, header.header.size_bytes) == ("application/pdf", 8)
+    assert (chunk.chunk, end.HasField("end")) == (b"%PDF-1.7", True)

@@ -1,0 +1,59 @@
+"""The rpc about usage, and how deposits are held to it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from administration.documents.v1 import usage_pb2
+from sqlalchemy.orm import Session
+
+from backbone.database import Transactions
+from backbone.errors import OverQuota
+from backbone.rpc import Call, Grpc
+from services.documents.content_row import ContentRow
+from services.documents.quotas import QuotaSettings, Usages, payer_of
+from services.documents.store import ObjectStore
+
+grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
+
+
+class UsageMethods:
+    """A part of `DocumentsService`, whose dependencies it uses."""
+
+    db: Transactions
+    call: Call
+    store: ObjectStore
+    quotas: QuotaSettings
+
+    @grpc
+    def get_usage(self, request: usage_pb2.GetUsageRequest) -> usage_pb2.GetUsageResponse:
+        with self.db.transaction() as session:
+            usage = Usages(session, self.quotas).of(self._payer())
+        return usage_pb2.GetUsageResponse(usage=usage)
+
+    def _payer(self) -> str:
+        return payer_of(self.call.authenticated)
+
+    def _require_room(self, size_bytes: int) -> None:
+        """Raises:
+        OverQuota: there is no room for a deposit of this size (0: not known), so it need not be
+        sent.
+        """
+        with self.db.transaction() as session:
+            Usages(session, self.quotas).require(self._payer(), max(size_bytes, 1), 1)
+
+    @contextmanager
+    def _depositing(self, row: ContentRow) -> Iterator[Session]:
+        """A transaction that adds a content, whose object is there, if there is room for it.
+
+        Raises:
+            OverQuota: there is not; the object is gone.
+        """
+        try:
+            with self.db.transaction() as session:
+                yield session
+                session.flush()
+                Usages(session, self.quotas).require(self._payer())
+        except OverQuota:
+            # It was undone before its commit: nothing refers to the object.
+            self.store.delete(row.key)
+            raise
