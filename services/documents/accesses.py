@@ -12,6 +12,7 @@ from backbone.tokens import Caller
 from services.documents.documents import DocumentRow, ShareRow
 
 DESCRIBE, READ, RECEIPT = "documents.describe", "documents.read", "documents.receipt"
+PREVIEW = "documents.preview"
 
 
 class Accesses:

@@ -32,6 +32,7 @@ from backbone.database import Base
 from backbone.errors import Conflict, NotFound
 from backbone.tokens import Caller
 from services.documents.checks.verdict import Reason, Remark
+from services.documents.finding.order import Order
 
 # Those that say the same of a document.
 Described = TypeVar("Described", events_pb2.DocumentDeposited, events_pb2.DocumentReceived)
@@ -47,7 +48,7 @@ class State(StrEnum):
     REFUSED = "REFUSED"
 
 
-class DocumentRow(Base):
+class DocumentRow(Order, Base):
     __tablename__ = "documents"
 
     document_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
@@ -210,20 +211,25 @@ class Documents:
 
     def _one(self, document_id: str, condition: ColumnElement[bool]) -> DocumentRow:
         query = select(DocumentRow).where(DocumentRow.document_id == uuid.UUID(document_id))
-        row = self._session.scalar(query.where(condition, _lasting()))
+        row = self._session.scalar(query.where(condition, lasting()))
         if row is None:
             raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
         return row
 
     def page(
-        self, owner_id: str, page_size: int, page_token: str
+        self,
+        owner_id: str,
+        page_size: int,
+        page_token: str,
+        conditions: Sequence[ColumnElement[bool]] = (),
     ) -> tuple[Sequence[DocumentRow], str]:
         """The owner's documents, newest first, and the token of the next page.
 
         Raises:
             InvalidInput: the page token is none of ours.
         """
-        query = select(DocumentRow).where(DocumentRow.owner_id == _uuid(owner_id), _lasting())
+        owned = DocumentRow.owner_id == _uuid(owner_id)
+        query = select(DocumentRow).where(owned, lasting(), *conditions)
         columns = (DocumentRow.create_time, DocumentRow.document_id)
         return paging.newest_first(self._session, query, columns, page_size, page_token)
 
@@ -263,7 +269,8 @@ class Documents:
         ).one()
 
 
-def _lasting() -> ColumnElement[bool]:
+def lasting() -> ColumnElement[bool]:
+    """Documents whose time is not over."""
     return or_(DocumentRow.expire_time.is_(None), DocumentRow.expire_time > func.now())
 
 

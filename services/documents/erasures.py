@@ -12,6 +12,7 @@ from backbone.database import Base
 from backbone.events import Publisher
 from services.documents.documents import Documents
 from services.documents.exports import Exports
+from services.documents.finding import search_keys
 from services.documents.store import ObjectStore
 
 SERVICE = "documents"
@@ -65,6 +66,7 @@ class Erasures:
 
     def _finish(self, erasure: ErasureRow, events: Publisher) -> None:
         Exports(self._session).forget(erasure.account_id)
+        search_keys.forget(self._session, erasure.account_id)
         started = events_pb2.ErasureStarted(
             erasure_id=str(erasure.erasure_id), account_id=str(erasure.account_id)
         )

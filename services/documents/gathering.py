@@ -137,7 +137,7 @@ class Gathering:
                 yield File(f"{service}/{name}.jsonl", _lines(told.counting(service, lines)))
             told.complete(service)
         rows = list(self._documents(account_id))
-        described = (MessageToJson(row.to_proto(), indent=None) for row in rows)
+        described = (MessageToJson(row.to_owner(), indent=None) for row in rows)
         yield File(f"{OWN}/documents.jsonl", _lines(described))
         readable = (row for row in rows if row.state == State.AVAILABLE)
         for row in told.counting(OWN, readable):

@@ -25,6 +25,8 @@ from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
+from services.documents.finding.filters import conditions
+from services.documents.finding_methods import FindingMethods
 from services.documents.key_methods import KeyMethods
 from services.documents.keys import Keyring, OwnerKeys
 from services.documents.quarantine import Isolation, Quarantine
@@ -48,7 +50,7 @@ class VaultSettings(BaseSettings):
     max_bytes: int = 100 * 1024 * 1024
 
 
-class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
+class DocumentsService(FindingMethods, KeyMethods, ReceiptMethods, RightsMethods):
     name = "documents"
 
     db: Transactions = Database()
@@ -153,10 +155,11 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
         self, request: documents_pb2.ListDocumentsRequest
     ) -> documents_pb2.ListDocumentsResponse:
         owner = self.call.authenticated.subject
+        page = (request.page_size, request.page_token)
         with self.db.transaction() as session:
-            rows, token = Documents(session).page(owner, request.page_size, request.page_token)
+            rows, token = Documents(session).page(owner, *page, conditions(request))
         return documents_pb2.ListDocumentsResponse(
-            documents=[row.to_proto() for row in rows], next_page_token=token
+            documents=[row.to_owner() for row in rows], next_page_token=token
         )
 
     @grpc
@@ -166,7 +169,8 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
         with self.db.transaction() as session:
             row = Documents(session).readable(request.document_id, self.call.authenticated)
             self._accesses(session).record(row, accesses.DESCRIBE)
-        return documents_pb2.GetDocumentResponse(document=row.to_proto())
+        document = row.shown_to(self.call.authenticated)
+        return documents_pb2.GetDocumentResponse(document=document)
 
     @grpc
     def read_content(

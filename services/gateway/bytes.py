@@ -12,6 +12,7 @@ from services.gateway.content import ContentHandler
 from services.gateway.deposit import DepositHandler
 from services.gateway.deposit import rename as deposit_rename
 from services.gateway.names import json_path
+from services.gateway.preview import PreviewHandler
 from services.gateway.routes import Handler, Route
 from services.gateway.settings import GatewaySettings
 
@@ -26,6 +27,10 @@ HANDLERS: dict[str, tuple[_Make, Callable[[str], str]]] = {
         lambda rpc, backends, settings: ContentHandler(
             rpc, backends, settings.transfer_timeout, settings.call_timeout
         ),
+        json_path,
+    ),
+    "administration.documents.v1.DocumentsService.GetPreview": (
+        lambda rpc, backends, settings: PreviewHandler(rpc, backends, settings.call_timeout),
         json_path,
     ),
 }
