@@ -59,7 +59,7 @@ class KeyChanges:
                 yield row.owner_id
 
     def rewrap(self, contents: Contents, keys: OwnerKeys) -> bool:
-        """Wraps some documents of one owner, and their search key, by their newest key; true when more
+        """Wraps some documents of one owner, and their search key, by their newest; true when more
         may wait.
 
         Raises:

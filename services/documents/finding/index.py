@@ -78,7 +78,7 @@ class Index:
         """Makes a document's entry, or makes it again, of what it says and what is said of it."""
         blinder = self._keys.blinder(row.owner_id)
         vector = self._described(row, blinder)
-        for _, lexeme, positions in self._lexemes([content]):
+        for _, lexeme, positions in parsed(self._session, [content]):
             vector.add(blinder.blind(lexeme), moved(positions, TEXT_POSITION, _END), "D")
         self._store(row, vector)
 
@@ -102,8 +102,8 @@ class Index:
         Raises:
             InvalidInput: the query has no word; the page token is none of ours.
         """
-        parsed = self._session.scalar(_QUERY, {"query": terms(query)}) or ""
-        blind = cast(literal(self._keys.blinder(owner_id).query(parsed)), TSQUERY)
+        understood = self._session.scalar(_QUERY, {"query": terms(query)}) or ""
+        blind = cast(literal(self._keys.blinder(owner_id).query(understood)), TSQUERY)
         matching = select(EntryRow).where(
             EntryRow.owner_id == owner_id, EntryRow.lexemes.bool_op("@@")(blind)
         )
@@ -114,9 +114,7 @@ class Index:
         newest = matching.order_by(EntryRow.create_time.desc(), EntryRow.document_id.desc())
         matches = newest.limit(RANKED).cte()
         score = cast(func.ts_rank(matches.c.lexemes, blind, _BY_LENGTH) * _SCALE, Integer)
-        ranked = select(
-            score.label("score"), matches.c.create_time, matches.c.document_id
-        ).cte()
+        ranked = select(score.label("score"), matches.c.create_time, matches.c.document_id).cte()
         limit = paging.size(page_size)
         place = tuple_(ranked.c.score, ranked.c.create_time, ranked.c.document_id)
         page = (
@@ -141,18 +139,12 @@ class Index:
     def _described(self, row: DocumentRow, blinder: Blinder) -> Vector:
         order, noted = [row.folder, *row.labels], [*row.properties, *row.properties.values()]
         vector = Vector()
-        for number, lexeme, positions in self._lexemes(
-            [row.name, " ".join(order), " ".join(noted)]
+        for number, lexeme, positions in parsed(
+            self._session, [row.name, " ".join(order), " ".join(noted)]
         ):
             start, weight = _SAID[number]
             vector.add(blinder.blind(lexeme), moved(positions, start, TEXT_POSITION - 1), weight)
         return vector
-
-    def _lexemes(self, texts: Iterable[str]) -> Iterator[tuple[int, str, Sequence[int]]]:
-        for number, lexeme, positions in self._session.execute(
-            _LEXEMES, {"texts": [words(text) for text in texts]}
-        ):
-            yield number, lexeme, positions
 
     def _store(self, row: DocumentRow, vector: Vector) -> None:
         values = {"lexemes": cast(literal(str(vector)), TSVECTOR)}
@@ -165,6 +157,12 @@ class Index:
         self._session.execute(
             statement.on_conflict_do_update(index_elements=["document_id"], set_=values)
         )
+
+
+def parsed(session: Session, texts: Iterable[str]) -> Iterator[tuple[int, str, Sequence[int]]]:
+    """The lexemes of texts, by the text's number (from 1), with their positions (from 1)."""
+    for row in session.execute(_LEXEMES, {"texts": [words(each) for each in texts]}):
+        yield row.number, row.lexeme, row.positions
 
 
 # Where name, order and metadata begin, and what a word in them weighs.

@@ -47,9 +47,7 @@ class Previews:
         sealed = wrapping.wrap(self._contents.preview_key(row), image, _context(row))
         statement = insert(PreviewRow).values(document_id=row.document_id, sealed=sealed)
         self._session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["document_id"], set_={"sealed": sealed}
-            )
+            statement.on_conflict_do_update(index_elements=["document_id"], set_={"sealed": sealed})
         )
 
     def get(self, row: DocumentRow) -> bytes:
@@ -68,9 +66,7 @@ class Previews:
         if preview is None:
             raise NotFound("This document has no preview.", reason="PREVIEW_NONE")
         try:
-            return wrapping.unwrap(
-                self._contents.preview_key(row), preview.sealed, _context(row)
-            )
+            return wrapping.unwrap(self._contents.preview_key(row), preview.sealed, _context(row))
         except wrapping.WrappingError as error:
             raise Damaged("The preview was altered.") from error
 

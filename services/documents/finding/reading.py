@@ -42,9 +42,7 @@ class Unreadable(Exception):
         self.worth_another = worth_another
 
 
-def read(
-    media_type: str, chunks: Iterable[bytes], command: Iterable[str] = _COMMAND
-) -> Found:
+def read(media_type: str, chunks: Iterable[bytes], command: Iterable[str] = _COMMAND) -> Found:
     """Raises:
     Unreadable: it is damaged, locked by a password, or took more than it may. Whatever `chunks`
     raises passes through.

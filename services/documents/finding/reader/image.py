@@ -3,8 +3,7 @@
 import io
 import warnings
 
-# The modules that Pillow would load when it needs them: later nothing can be opened.
-from PIL import Image, ImageOps, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import Image, ImageOps
 
 from services.documents.finding.reader.limits import CannotRead
 
@@ -12,10 +11,9 @@ MAX_PIXELS = 25_000_000
 # Of a preview.
 WIDTH, HEIGHT = 480, 680
 QUALITY = 70
-_PLUGINS = (MpoImagePlugin, TiffImagePlugin, WebPImagePlugin)
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP")
+_REHEARSED = (("PNG", "P"), ("PNG", "RGBA"), ("GIF", "P"), *((name, "RGB") for name in _FORMATS))
 
-Image.preinit()
 # Counted below, once a JPEG is as small as it can be decoded.
 Image.MAX_IMAGE_PIXELS = None
 warnings.simplefilter("ignore")
@@ -34,6 +32,15 @@ def read(data: bytes) -> tuple[str, bytes]:
         raise CannotRead from error
 
 
+def _rehearse() -> None:
+    """Pillow loads its modules when it needs them, and later nothing can be opened."""
+    Image.init()
+    for name, mode in _REHEARSED:
+        made = io.BytesIO()
+        Image.new(mode, (1, 1)).save(made, name)
+        read(made.getvalue())
+
+
 def small(picture: Image.Image) -> bytes:
     """A picture as a preview: WebP, on white where it is transparent."""
     clear = picture.has_transparency_data
@@ -44,3 +51,6 @@ def small(picture: Image.Image) -> bytes:
     made = io.BytesIO()
     page.save(made, "WEBP", quality=QUALITY)
     return made.getvalue()
+
+
+_rehearse()
