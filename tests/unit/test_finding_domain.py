@@ -74,12 +74,6 @@ def test_a_query_keeps_its_structure_and_none_of_its_words(blinder: Blinder) -> 
     )
 
 
-def test_a_query_without_a_word_is_refused(blinder: Blinder) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        blinder.query("")
-    assert [(item.field, item.reason) for item in refused.value.fields] == [("q", "WORDS")]
-
-
 def test_a_vector_is_a_tsvector_and_bounded() -> None:
     vector = Vector()
     vector.add("abc", [1, 2], "A")

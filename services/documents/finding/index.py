@@ -25,6 +25,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone import paging
 from backbone.database import Base
+from backbone.errors import InvalidInput
 from services.documents.documents import DocumentRow, lasting
 from services.documents.domain.words import TEXT_POSITION, Blinder, Vector, moved, terms, words
 from services.documents.finding.search_keys import SearchKeys
@@ -102,8 +103,13 @@ class Index:
         Raises:
             InvalidInput: the query has no word; the page token is none of ours.
         """
-        understood = self._session.scalar(_QUERY, {"query": terms(query)}) or ""
-        blind = cast(literal(self._keys.blinder(owner_id).query(understood)), TSQUERY)
+        understood = self._session.scalar(_QUERY, {"query": terms(query)})
+        if not understood:
+            raise InvalidInput.field("q", "WORDS", "needs a word that can be looked for")
+        blinder = self._keys.known(owner_id)
+        if blinder is None:
+            return [], ""
+        blind = cast(literal(blinder.query(understood)), TSQUERY)
         matching = select(EntryRow).where(
             EntryRow.owner_id == owner_id, EntryRow.lexemes.bool_op("@@")(blind)
         )

@@ -35,11 +35,20 @@ class SearchKeys:
             Gone: the owner's keys were destroyed. Unavailable: the keyring does not answer.
             Damaged: the row was altered.
         """
-        row = self._session.get(SearchKeyRow, owner_id)
-        if row is None:
+        found = self.known(owner_id)
+        if found is None:
             self._make(owner_id)
-            row = self._session.get_one(SearchKeyRow, owner_id)
-        return Blinder(self._unwrapped(row))
+            found = Blinder(self._unwrapped(self._session.get_one(SearchKeyRow, owner_id)))
+        return found
+
+    def known(self, owner_id: uuid.UUID) -> Blinder | None:
+        """What blinds an owner's lexemes; None for one who has no key, and so no lexemes.
+
+        Raises:
+            Gone, Unavailable, Damaged: as above.
+        """
+        row = self._session.get(SearchKeyRow, owner_id)
+        return None if row is None else Blinder(self._unwrapped(row))
 
     def rewrap(self, row: SearchKeyRow) -> None:
         """Wraps an owner's search key by their newest.
