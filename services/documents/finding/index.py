@@ -122,7 +122,7 @@ class Index:
         score = cast(func.ts_rank(matches.c.lexemes, blind, _BY_LENGTH) * _SCALE, Integer)
         ranked = select(score.label("score"), matches.c.create_time, matches.c.document_id).cte()
         limit = paging.size(page_size)
-        place = tuple_(ranked.c.score, ranked.c.create_time, ranked.c.document_id)
+        place = (ranked.c.score, ranked.c.create_time, ranked.c.document_id)
         page = (
             select(DocumentRow, ranked.c.score)
             .join(ranked, ranked.c.document_id == DocumentRow.document_id)
@@ -131,16 +131,15 @@ class Index:
             .limit(limit + 1)
         )
         if after := paging.position(page_token, int, str, str):
-            worst, moment, last = after
-            page = page.where(
-                place < tuple_(worst, paging.moment(str(moment)), paging.identifier(str(last)))
-            )
+            lowest, moment, last = after
+            before = (lowest, paging.moment(str(moment)), paging.identifier(str(last)))
+            page = page.where(tuple_(*place) < tuple_(*before))
         found = self._session.execute(page).all()
         rows = [row for row, _ in found[:limit]]
         if len(found) <= limit:
             return rows, ""
-        row, worst = found[limit - 1]
-        return rows, paging.token(worst, row.create_time.isoformat(), str(row.document_id))
+        row, least = found[limit - 1]
+        return rows, paging.token(least, row.create_time.isoformat(), str(row.document_id))
 
     def _described(self, row: DocumentRow, blinder: Blinder) -> Vector:
         order, noted = [row.folder, *row.labels], [*row.properties, *row.properties.values()]
