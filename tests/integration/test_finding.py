@@ -132,7 +132,7 @@ def test_a_destroyed_key_leaves_nothing_to_find(
     documents: Client, token: str, person: Person, put: Put, stack: dict[str, Any]
 ) -> None:
     document_id = put(readable.pdf("Titre de pension")).document_id
-    keyring(stack, "destroy", person.account_id, "--yes")
+    keyring(stack, "destroy", "--yes", person.account_id)
 
     def reason() -> bool:
         request = finding_pb2.SearchDocumentsRequest(q="pension")
@@ -358,12 +358,14 @@ def test_what_was_found_goes_with_its_document(
     put: Put, person: Person, database: Tables, documents: Client, token: str
 ) -> None:
     document_id = put(readable.pdf("Attestation")).document_id
-    tables = ("search_entries", "previews")
-    query = "SELECT 1 FROM documents.{} WHERE document_id = %s"
-    assert all(database.count(query.format(name), document_id) for name in tables)  # type: ignore[arg-type]
+    kept = (
+        "SELECT 1 FROM documents.search_entries WHERE document_id = %s",
+        "SELECT 1 FROM documents.previews WHERE document_id = %s",
+    )
+    assert all(database.count(query, document_id) for query in kept)
     database.rows(
         "UPDATE documents.documents SET expire_time = now() WHERE document_id = %s", document_id
     )
     assert found(documents, token, "attestation") == []
-    for name in tables:
-        eventually(lambda name=name: not database.count(query.format(name), document_id), within=60)  # type: ignore[misc,arg-type]
+    for query in kept:
+        eventually(lambda query=query: not database.count(query, document_id), within=60)
