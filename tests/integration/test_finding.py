@@ -143,7 +143,7 @@ def test_a_destroyed_key_leaves_nothing_to_find(
     assert refusal(lambda: documents.get_preview(request, token=token)).reason == "ERASED"
 
 
-@pytest.mark.parametrize("q", ["le la les", "-", '""', "!!!", "&|<->"])
+@pytest.mark.parametrize("q", ["le la de", "-", '""', "!!!", "&|<->"])
 def test_a_search_without_a_word_is_refused(q: str, documents: Client, citizen_token: str) -> None:
     request = finding_pb2.SearchDocumentsRequest(q=q)
     refused = refusal(lambda: documents.search_documents(request, token=citizen_token))

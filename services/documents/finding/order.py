@@ -4,8 +4,8 @@ import uuid
 from datetime import datetime
 
 from administration.documents.v1 import documents_pb2
-from sqlalchemy import ARRAY, DateTime, Integer, String, func
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy import DateTime, Integer, String, func
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backbone.tokens import Caller
