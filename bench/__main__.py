@@ -14,6 +14,7 @@ from bench.latency import bench as latency
 from bench.latency import consume, relay
 from bench.latency.bench import EventsLost
 from bench.load import LoadFailed
+from bench.search import bench as search
 from bench.tokens import bench as tokens
 from bench.tools import ToolMissing
 from bench.vault import bench as vault
@@ -26,6 +27,7 @@ BENCHES = {
     "relay": relay.run,
     "consume": consume.run,
     "vault": vault.run,
+    "search": search.run,
 }
 
 

@@ -33,6 +33,8 @@ class Place:
     counting: Counting | None
     store: Minio
     bare_bucket: str
+    # Of the vault, in SQLAlchemy's form.
+    database_url: str
 
 
 @contextmanager
@@ -87,7 +89,7 @@ def prepared(running: stack.Stack, *, counted: bool) -> Iterator[Place]:
         opened.enter_context(
             child.running("vault-edge", services.command("gateway"), edge, gateway)
         )
-        yield Place(gateway, psutil.Process(process.pid), counting, store, bare)
+        yield Place(gateway, psutil.Process(process.pid), counting, store, bare, url)
 
 
 class Peak:

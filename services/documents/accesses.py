@@ -13,6 +13,7 @@ from services.documents.documents import DocumentRow, ShareRow
 
 DESCRIBE, READ, RECEIPT = "documents.describe", "documents.read", "documents.receipt"
 HOLD, RELEASE = "documents.hold", "documents.release"
+PREVIEW = "documents.preview"
 
 
 class Accesses:

@@ -8,6 +8,9 @@ import logging
 import uuid
 from collections.abc import Iterable, Iterator
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from backbone import wrapping
 from backbone.errors import Damaged
 from services.documents.content_row import ContentRow
@@ -69,6 +72,16 @@ class Contents:
         """
         secret = self._unwrapped(row)
         _wrap(row, self._keys.newest(row.owner_id), secret)
+
+    def preview_key(self, row: ContentRow) -> bytes:
+        """A key of what is kept beside the content; derived from the content's own, lost with it.
+
+        Raises:
+            Gone, Unavailable, Damaged: as above.
+        """
+        content_key = ContentKey.of_bytes(self._unwrapped(row)).key
+        context = b"preview\0" + row.document_id.bytes
+        return HKDF(SHA256(), wrapping.KEY_BYTES, None, context).derive(content_key)
 
     def _unwrapped(self, row: ContentRow) -> bytes:
         if row.owner_key_id is None or row.sealed_key is None:

@@ -25,10 +25,11 @@ from backbone.errors import NotFound
 from backbone.tokens import Caller
 from services.documents.content_row import ContentRow
 from services.documents.content_row import State as State
+from services.documents.finding.order import Order
 from services.documents.retention.kept import Kept
 
 
-class DocumentRow(Kept, ContentRow):
+class DocumentRow(Kept, Order, ContentRow):
     """A document, with the version that it shows. A column that only it has needs a default of the
     database's: rows of other versions are of the same table.
     """
@@ -111,7 +112,7 @@ class Documents:
         self, document_id: str, condition: ColumnElement[bool], *, lock: bool = False
     ) -> DocumentRow:
         query = select(DocumentRow).where(DocumentRow.document_id == uuid.UUID(document_id))
-        query = query.where(condition, _lasting())
+        query = query.where(condition, lasting())
         if lock:
             # What refers to it, as shares do, does not wait.
             query = query.with_for_update(key_share=True)
@@ -121,7 +122,11 @@ class Documents:
         return row
 
     def page(
-        self, owner_id: str, page_size: int, page_token: str
+        self,
+        owner_id: str,
+        page_size: int,
+        page_token: str,
+        conditions: Sequence[ColumnElement[bool]] = (),
     ) -> tuple[Sequence[DocumentRow], str]:
         """The owner's documents outside the trash, newest first, and the token of the next page.
 
@@ -129,7 +134,10 @@ class Documents:
             InvalidInput: the page token is none of ours.
         """
         query = select(DocumentRow).where(
-            DocumentRow.owner_id == _uuid(owner_id), DocumentRow.purge_time.is_(None), _lasting()
+            DocumentRow.owner_id == _uuid(owner_id),
+            DocumentRow.purge_time.is_(None),
+            lasting(),
+            *conditions,
         )
         columns = (DocumentRow.create_time, DocumentRow.document_id)
         return paging.newest_first(self._session, query, columns, page_size, page_token)
@@ -169,7 +177,8 @@ class Documents:
         ).one()
 
 
-def _lasting() -> ColumnElement[bool]:
+def lasting() -> ColumnElement[bool]:
+    """Documents whose time is not over."""
     return or_(DocumentRow.expire_time.is_(None), DocumentRow.expire_time > func.now())
 
 

@@ -18,6 +18,7 @@ from services.documents.exports import Exports
 from services.documents.retention.destroying import Destroying
 from services.documents.retention.destructions import Destructions
 from services.documents.retention.keeping import Keeping
+from services.documents.finding import search_keys
 from services.documents.store import ObjectStore
 
 SERVICE = "documents"
@@ -112,6 +113,7 @@ class Erasures:
         Exports(self._session).forget(erasure.account_id)
         erasure.destructions += Destructions(self._session, erasure.account_id).forget()
         counts = {"document": erasure.documents, "destruction": erasure.destructions}
+        search_keys.forget(self._session, erasure.account_id)
         started = events_pb2.ErasureStarted(
             erasure_id=str(erasure.erasure_id), account_id=str(erasure.account_id)
         )

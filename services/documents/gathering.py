@@ -142,7 +142,7 @@ class Gathering:
                 yield File(f"{service}/{name}.jsonl", _lines(told.counting(service, lines)))
             told.complete(service)
         rows = list(self._documents(account_id))
-        described = (MessageToJson(row.to_proto(), indent=None) for row in rows)
+        described = (MessageToJson(row.to_owner(), indent=None) for row in rows)
         yield File(f"{OWN}/documents.jsonl", _lines(described))
         destroyed = (
             MessageToJson(r.to_proto(), indent=None) for r in self._destructions(account_id)

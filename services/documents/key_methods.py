@@ -40,4 +40,4 @@ class KeyMethods:
     def rewrap_contents(self) -> bool:
         """Has contents' keys wrapped by their owner's newest; true when more may wait."""
         with self.db.transaction() as session:
-            return KeyChanges(session).rewrap(self._contents())
+            return KeyChanges(session).rewrap(self._contents(), self.keys)

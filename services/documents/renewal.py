@@ -2,8 +2,9 @@
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Boolean, ColumnElement, DateTime, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import UUID, insert
@@ -13,6 +14,7 @@ from backbone.database import Base
 from backbone.errors import Damaged, Gone
 from services.documents.content_row import ContentRow
 from services.documents.contents import Contents
+from services.documents.finding.search_keys import SearchKeyRow, SearchKeys
 from services.documents.keys import KEEP_SECONDS, OwnerKeys
 
 log = logging.getLogger(__name__)
@@ -56,8 +58,9 @@ class KeyChanges:
             if row.key_id is None or not keys.holds(row.owner_id, row.key_id):
                 yield row.owner_id
 
-    def rewrap(self, contents: Contents) -> bool:
-        """Wraps some documents of one owner by their newest key; true when more may wait.
+    def rewrap(self, contents: Contents, keys: OwnerKeys) -> bool:
+        """Wraps some documents of one owner, and their search key, by their newest; true when more
+        may wait.
 
         Raises:
             Unavailable: the keyring does not answer.
@@ -66,10 +69,17 @@ class KeyChanges:
             ContentRow.owner_id == KeyChangeRow.owner_id,
             ContentRow.owner_key_id != KeyChangeRow.key_id,
         )
+        searched = (
+            SearchKeyRow.owner_id == KeyChangeRow.owner_id,
+            SearchKeyRow.owner_key_id != KeyChangeRow.key_id,
+        )
         old: ColumnElement[bool] = KeyChangeRow.change_time < func.now() - RECENT
         change = self._session.scalar(
             select(KeyChangeRow)
-            .where(KeyChangeRow.done.is_(False), or_(exists().where(*earlier), old))
+            .where(
+                KeyChangeRow.done.is_(False),
+                or_(exists().where(*earlier), exists().where(*searched), old),
+            )
             .order_by(KeyChangeRow.change_time)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -83,7 +93,16 @@ class KeyChanges:
         count = len(found.all())
         # Not those that are checked now: a check holds one version's row, and then the document's.
         rows = self._session.scalars(query.limit(BATCH).with_for_update(skip_locked=True)).all()
-        wrapped = sum(_rewrapped(contents, row) for row in rows)
+        steps: list[Callable[[], None]] = [partial(contents.rewrap, row) for row in rows]
+        searched_by = select(SearchKeyRow).where(
+            SearchKeyRow.owner_id == change.owner_id, SearchKeyRow.owner_key_id != change.key_id
+        )
+        search_keys = SearchKeys(self._session, keys)
+        steps += [
+            partial(search_keys.rewrap, row)
+            for row in self._session.scalars(searched_by.with_for_update())
+        ]
+        wrapped = sum(_done(step, change.owner_id) for step in steps)
         # A process may wrap by an earlier key for as long as it keeps it.
         change.done = not wrapped and len(rows) >= count
         return change.done or wrapped > 0
@@ -96,11 +115,11 @@ class KeyChanges:
         )
 
 
-def _rewrapped(contents: Contents, row: ContentRow) -> bool:
+def _done(rewrap: Callable[[], None], owner_id: uuid.UUID) -> bool:
     try:
-        contents.rewrap(row)
+        rewrap()
     except (Damaged, Gone):
         # It is unreadable as it was, and no reason to keep the others from their key.
-        log.exception("document %s keeps its key", row.told_id)
+        log.exception("something of owner %s keeps its key", owner_id)
         return False
     return True

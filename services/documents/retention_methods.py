@@ -53,7 +53,7 @@ class RetentionMethods:
             row = Keeping(session).owned(request.document_id, self._caller())
             chosen = self.rules.classes.get(request.retention_class)
             self.events.publish(retain(row, chosen, datetime.now(UTC)))
-        return documents_pb2.SetRetentionResponse(document=self._settled(row).to_proto())
+        return documents_pb2.SetRetentionResponse(document=self._settled(row).to_owner())
 
     # ---- the trash ------------------------------------------------------------------------------
 
@@ -71,7 +71,7 @@ class RetentionMethods:
                 )
                 event.purge_time.FromDatetime(row.purge_time)
                 self.events.publish(event)
-        return documents_pb2.DeleteDocumentResponse(document=row.to_proto())
+        return documents_pb2.DeleteDocumentResponse(document=row.to_owner())
 
     @grpc
     def restore_document(
@@ -86,7 +86,7 @@ class RetentionMethods:
                         document_id=str(row.document_id), owner_id=str(row.owner_id)
                     )
                 )
-        return documents_pb2.RestoreDocumentResponse(document=row.to_proto())
+        return documents_pb2.RestoreDocumentResponse(document=row.to_owner())
 
     @grpc
     def list_trash(
@@ -97,7 +97,7 @@ class RetentionMethods:
                 str(self._caller()), request.page_size, request.page_token
             )
         return documents_pb2.ListTrashResponse(
-            documents=[row.to_proto() for row in rows], next_page_token=token
+            documents=[row.to_owner() for row in rows], next_page_token=token
         )
 
     # ---- destructions ---------------------------------------------------------------------------

@@ -26,6 +26,8 @@ from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, chunks, clean_name
+from services.documents.finding.filters import conditions
+from services.documents.finding_methods import FindingMethods
 from services.documents.hold_methods import HoldMethods
 from services.documents.key_methods import KeyMethods
 from services.documents.keys import Keyring, OwnerKeys
@@ -58,6 +60,7 @@ class VaultSettings(BaseSettings):
 
 class DocumentsService(
     ArchiveMethods,
+    FindingMethods,
     KeyMethods,
     UsageMethods,
     VersionMethods,
@@ -184,10 +187,11 @@ class DocumentsService(
         self, request: documents_pb2.ListDocumentsRequest
     ) -> documents_pb2.ListDocumentsResponse:
         owner = self.call.authenticated.subject
+        page = (request.page_size, request.page_token)
         with self.db.transaction() as session:
-            rows, token = Documents(session).page(owner, request.page_size, request.page_token)
+            rows, token = Documents(session).page(owner, *page, conditions(request))
         return documents_pb2.ListDocumentsResponse(
-            documents=[row.to_proto() for row in rows], next_page_token=token
+            documents=[row.to_owner() for row in rows], next_page_token=token
         )
 
     @grpc
@@ -198,7 +202,10 @@ class DocumentsService(
             document = Documents(session).readable(request.document_id, self.call.authenticated)
             row = self._of_version(session, document, request.version)
             self._accesses(session).record(document, accesses.DESCRIBE)
-        return documents_pb2.GetDocumentResponse(document=row.to_proto())
+        # Of an earlier version, what its owner says of the document is not repeated.
+        caller = self.call.authenticated
+        shown = document.shown_to(caller) if row is document else row.to_proto()
+        return documents_pb2.GetDocumentResponse(document=shown)
 
     @grpc
     def read_content(

@@ -146,6 +146,7 @@ class Versions:
             self._exchange(document, row)
 
     def _exchange(self, one: DocumentRow, other: VersionRow) -> None:
+        one.look_again()
         # What was decided of the document holds for the new content's object too.
         one.lock_pending = one.lock_pending or one.retained() or one.holds > 0
         held = {fact: getattr(one, fact) for fact in _FACTS}

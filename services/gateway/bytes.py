@@ -14,6 +14,7 @@ from services.gateway.deposit import rename as deposit_rename
 from services.gateway.download import DownloadHandler
 from services.gateway.http_rules import Binding
 from services.gateway.names import json_path
+from services.gateway.preview import PreviewHandler
 from services.gateway.routes import Handler, Route
 from services.gateway.settings import GatewaySettings
 
@@ -48,6 +49,10 @@ HANDLERS: dict[str, tuple[_Make, Callable[[str], str]]] = {
     ),
     "administration.documents.v1.DocumentsService.ArchiveDocuments": (_download, json_path),
     "administration.documents.v1.DocumentsService.RenderReceipt": (_download, json_path),
+    "administration.documents.v1.DocumentsService.GetPreview": (
+        lambda rpc, backends, settings: PreviewHandler(rpc, backends, settings.call_timeout),
+        json_path,
+    ),
 }
 
 

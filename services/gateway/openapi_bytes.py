@@ -130,10 +130,30 @@ def download(rpc: MethodDescriptor, schemas: Schemas) -> Schema:
     }
 
 
+def preview(_rpc: MethodDescriptor, _schemas: Schemas) -> Schema:
+    validators = {
+        **TRACE,
+        "ETag": _response_header("Strong validator of the image."),
+        "Cache-Control": _response_header("Always `private, no-cache`."),
+    }
+    return {
+        "parameters": [_header("If-None-Match", "304 when one of these ETags is the image's.")],
+        "responses": {
+            "200": {
+                "description": "The first page, or the image made small.",
+                "headers": validators,
+                "content": {"image/webp": {"schema": {}}},
+            },
+            "304": {"description": "Not modified.", "headers": validators},
+        },
+    }
+
+
 DESCRIBED = {
     "administration.documents.v1.DocumentsService.DepositDocument": deposit,
     "administration.documents.v1.DocumentsService.DepositVersion": version,
     "administration.documents.v1.DocumentsService.ReadContent": content,
     "administration.documents.v1.DocumentsService.ArchiveDocuments": download,
     "administration.documents.v1.DocumentsService.RenderReceipt": download,
+    "administration.documents.v1.DocumentsService.GetPreview": preview,
 }

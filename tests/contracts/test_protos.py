@@ -61,7 +61,9 @@ def test_every_stream_of_the_server_says_how_it_is_told_over_http(method: Method
 @pytest.mark.parametrize("method", METHODS, ids=named)
 def test_every_text_that_a_caller_sends_is_bounded(method: MethodDescriptor) -> None:
     for field in fields(method.input_type):
-        if field.type == field.TYPE_STRING:
+        # A mask's paths are compared with the names of fields.
+        mask = field.full_name == "google.protobuf.FieldMask.paths"
+        if field.type == field.TYPE_STRING and not mask:
             rules = field.GetOptions().Extensions[options_pb2.rules]
             assert rules.max_length or rules.uuid or rules.pattern, field.full_name
 

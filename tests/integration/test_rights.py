@@ -233,6 +233,8 @@ def test_an_erasure_leaves_nothing_in_any_service_and_is_certified(
         "SELECT 1 FROM identity.erasures WHERE account_id = %s",
         "SELECT 1 FROM identity.owner_keys WHERE owner_id = %s",
         "SELECT 1 FROM documents.documents WHERE owner_id = %s",
+        "SELECT 1 FROM documents.search_entries WHERE owner_id = %s",
+        "SELECT 1 FROM documents.search_keys WHERE owner_id = %s",
         "SELECT 1 FROM notifications.entries WHERE account_id = %s",
         "SELECT 1 FROM notifications.deliveries WHERE account_id = %s",
     ):

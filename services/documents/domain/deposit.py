@@ -32,9 +32,8 @@ def clean_name(name: str) -> str:
         InvalidInput: nothing is left of it.
     """
     base = name.replace("\\", "/").rpartition("/")[2]
-    kept = (char for char in base if unicodedata.category(char) not in _INVISIBLE)
     # Cut to its length between the edges: what a cut leaves at the end may be an edge again.
-    cleaned = _EDGES.sub("", _EDGES.sub("", unicodedata.normalize("NFC", "".join(kept)))[:255])
+    cleaned = _EDGES.sub("", _EDGES.sub("", visible(base))[:255])
     if not cleaned:
         raise InvalidInput.field("name", "NAME", "needs a visible character")
     return cleaned
@@ -63,6 +62,10 @@ def chunks(parts: Iterable[Part]) -> Iterator[bytes]:
         yield part.chunk
     # grpc may end the requests of a call that is cancelled as if the caller had finished.
     raise Conflict("The upload ended without its end.", reason="TRUNCATED")
+def visible(text: str) -> str:
+    """What a person typed, in NFC, without characters that hide or turn what is shown."""
+    kept = (char for char in text if unicodedata.category(char) not in _INVISIBLE)
+    return unicodedata.normalize("NFC", "".join(kept))
 
 
 class Intake:

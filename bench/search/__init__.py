@@ -1,0 +1,1 @@
+"""Finding a document among many, through the gateway."""

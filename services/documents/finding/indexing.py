@@ -1,0 +1,149 @@
+"""Looking at documents once they are available: what they say is indexed, their first page kept.
+
+A try is counted and has a lease before it begins, so that one that takes its process down is not
+tried for ever. No transaction is open while a document is read.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from prometheus_client import Counter, Gauge
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from backbone.backoff import pause
+from backbone.database import Transactions
+from backbone.errors import Damaged, Gone, Unavailable
+from services.documents.contents import Contents
+from services.documents.documents import DocumentRow, State
+from services.documents.finding import reading
+from services.documents.finding.index import Index
+from services.documents.finding.previews import Previews
+from services.documents.finding.reading import NOTHING, Found, Unreadable
+from services.documents.keys import OwnerKeys
+
+log = logging.getLogger(__name__)
+
+MAX_TRIES = 3
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
+# Longer than a try can take: the store's time-outs, the reading's limits, a slow database.
+LEASE = timedelta(minutes=3)
+
+INDEXED = Counter("documents_indexed_total", "Documents looked at, by outcome.", ["outcome"])
+WAITING = Gauge("document_index_oldest_seconds", "For how long a document has been due.")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A try of ours: it holds while the row has this number and this content."""
+
+    row: DocumentRow
+    tries: int
+
+
+class Waiting:
+    """Documents that are to be looked at, within one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def claim(self) -> Claim | None:
+        """A document that is due, for a try of ours; None when there is none."""
+        query = (
+            select(DocumentRow)
+            .where(DocumentRow.state == State.AVAILABLE, DocumentRow.index_time <= func.now())
+            .order_by(DocumentRow.index_time)
+            .limit(1)
+            .with_for_update(skip_locked=True, key_share=True)
+        )
+        row = self._session.scalar(query)
+        if row is None:
+            return None
+        row.index_tries += 1
+        row.index_time = func.now() + LEASE
+        return Claim(row, row.index_tries)
+
+    def held(self, claim: Claim) -> DocumentRow | None:
+        """The row of a claim, locked; None when it is another's now, or gone."""
+        query = select(DocumentRow).where(
+            DocumentRow.document_id == claim.row.document_id,
+            DocumentRow.index_tries == claim.tries,
+            DocumentRow.index_time.is_not(None),
+            DocumentRow.sha256 == claim.row.sha256,
+        )
+        return self._session.scalar(query.with_for_update(key_share=True))
+
+    def oldest(self) -> datetime | None:
+        """Since when the document is due that waits longest."""
+        query = select(func.min(DocumentRow.index_time))
+        return self._session.scalar(query.where(DocumentRow.state == State.AVAILABLE))
+
+
+class Indexing:
+    """What a process does about documents that are to be looked at."""
+
+    def __init__(self, db: Transactions, contents: Contents, keys: OwnerKeys) -> None:
+        self._db, self._contents, self._keys = db, contents, keys
+
+    def step(self) -> bool:
+        """One try of one document; false when none was due."""
+        with self._db.transaction() as session:
+            claim = Waiting(session).claim()
+            oldest = Waiting(session).oldest() if claim is None else None
+        if claim is None:
+            WAITING.set(max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0)
+            return False
+        try:
+            INDEXED.labels(self._try(claim)).inc()
+        except Unavailable:
+            INDEXED.labels("later").inc()
+            self._again(claim, counted=False)
+        except (Gone, Damaged) as error:
+            # Nobody can read it any more, or nobody should: there is nothing to look at.
+            log.warning("document %s is not indexed: %s", claim.row.document_id, error.reason)
+            INDEXED.labels("gone").inc()
+            self._settle(claim, None)
+        return True
+
+    def _try(self, claim: Claim) -> str:
+        """What came of it."""
+        row = claim.row
+        if claim.tries > MAX_TRIES:
+            # Each of them ended with its process.
+            self._settle(claim, NOTHING)
+            return "given_up"
+        try:
+            found, outcome = self._read(row), "read"
+        except Unreadable as error:
+            log.warning("document %s cannot be read: %s", row.document_id, error)
+            if error.worth_another and claim.tries < MAX_TRIES:
+                self._again(claim, counted=True)
+                return "later"
+            found, outcome = NOTHING, "unreadable"
+        self._settle(claim, found)
+        return outcome
+
+    def _read(self, row: DocumentRow) -> Found:
+        if row.size_bytes > reading.MAX_BYTES:
+            return NOTHING
+        return reading.read(row.media_type, self._contents.get(row, 0, row.size_bytes))
+
+    def _settle(self, claim: Claim, found: Found | None) -> None:
+        """Keeps what was found, under its name of now; nothing at all for None."""
+        with self._db.transaction() as session:
+            row = Waiting(session).held(claim)
+            if row is None:
+                return
+            if found is not None:
+                Index(session, self._keys).put(row, found.text)
+                Previews(session, self._contents).put(row, found.image)
+            row.index_time = None
+
+    def _again(self, claim: Claim, *, counted: bool) -> None:
+        with self._db.transaction() as session:
+            row = Waiting(session).held(claim)
+            if row is not None:
+                row.index_tries = claim.tries - (0 if counted else 1)
+                row.index_time = func.now() + pause(claim.tries, FIRST_PAUSE, LONGEST_PAUSE)
