@@ -1,4 +1,4 @@
-"""Documents and shares, as the vault stores them, within one transaction."""
+"""Documents, as the vault stores them, within one transaction."""
 
 import uuid
 from collections.abc import Iterable, Sequence
@@ -13,17 +13,17 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     DateTime,
-    ForeignKey,
     Integer,
     LargeBinary,
     String,
+    and_,
     delete,
-    exists,
     func,
     or_,
     select,
+    true,
 )
-from sqlalchemy.dialects.postgresql import UUID, insert
+from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone import paging
@@ -32,6 +32,7 @@ from backbone.database import Base
 from backbone.errors import Conflict, NotFound
 from backbone.tokens import Caller
 from services.documents.checks.verdict import Reason, Remark
+from services.documents.sharing.shares import ShareRow
 
 # Those that say the same of a document.
 Described = TypeVar("Described", events_pb2.DocumentDeposited, events_pb2.DocumentReceived)
@@ -84,6 +85,11 @@ class DocumentRow(Base):
     def key(self) -> str:
         """Where the bytes are in the object store."""
         return str(self.document_id)
+
+    @classmethod
+    def readable(cls) -> ColumnElement[bool]:
+        """One that can be read now, by whoever may."""
+        return and_(cls.state == State.AVAILABLE, _lasting())
 
     def to_proto(self) -> documents_pb2.Document:
         message = documents_pb2.Document(
@@ -154,30 +160,6 @@ class DocumentRow(Base):
         self.check_time = func.now() + pause(self.check_tries, FIRST_PAUSE, LONGEST_PAUSE)
 
 
-class ShareRow(Base):
-    __tablename__ = "shares"
-
-    share_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
-    document_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(DocumentRow.document_id))
-    administration: Mapped[str] = mapped_column(String(63))
-    purpose: Mapped[str] = mapped_column(String)
-    expire_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    create_time: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=func.now()
-    )
-
-    def to_proto(self) -> documents_pb2.Share:
-        message = documents_pb2.Share(
-            share_id=str(self.share_id),
-            document_id=str(self.document_id),
-            administration=self.administration,
-            purpose=self.purpose,
-        )
-        message.expire_time.FromDatetime(self.expire_time)
-        message.create_time.FromDatetime(self.create_time)
-        return message
-
-
 class Documents:
     """The vault's rows within one transaction."""
 
@@ -188,25 +170,19 @@ class Documents:
         self._session.add(row)
         self._session.flush()
 
-    def readable(self, document_id: str, caller: Caller) -> DocumentRow:
-        """A document that the caller owns, or that is shared with its administration now.
+    def known(self, document_id: str) -> DocumentRow:
+        """A document, whosever it is: who may see it is asked elsewhere (`sharing/reading.py`).
 
         Raises:
-            NotFound: it does not exist, or is not the caller's to see.
+            NotFound: it does not exist.
         """
-        shared = exists().where(
-            ShareRow.document_id == DocumentRow.document_id,
-            ShareRow.administration == caller.administration,
-            ShareRow.administration != "",
-            ShareRow.expire_time > func.now(),
-        )
-        return self._one(document_id, or_(DocumentRow.owner_id == _uuid(caller.subject), shared))
+        return self._one(document_id, true())
 
     def owned(self, document_id: str, caller: Caller) -> DocumentRow:
         """Raises:
         NotFound: it does not exist, or is another's.
         """
-        return self._one(document_id, DocumentRow.owner_id == _uuid(caller.subject))
+        return self._one(document_id, DocumentRow.owner_id == subject_id(caller.subject))
 
     def _one(self, document_id: str, condition: ColumnElement[bool]) -> DocumentRow:
         query = select(DocumentRow).where(DocumentRow.document_id == uuid.UUID(document_id))
@@ -223,7 +199,7 @@ class Documents:
         Raises:
             InvalidInput: the page token is none of ours.
         """
-        query = select(DocumentRow).where(DocumentRow.owner_id == _uuid(owner_id), _lasting())
+        query = select(DocumentRow).where(DocumentRow.owner_id == subject_id(owner_id), _lasting())
         columns = (DocumentRow.create_time, DocumentRow.document_id)
         return paging.newest_first(self._session, query, columns, page_size, page_token)
 
@@ -234,7 +210,7 @@ class Documents:
 
     def of(self, owner_id: str, limit: int) -> Sequence[DocumentRow]:
         """Documents of an owner, locked, whatever their state."""
-        query = select(DocumentRow).where(DocumentRow.owner_id == _uuid(owner_id))
+        query = select(DocumentRow).where(DocumentRow.owner_id == subject_id(owner_id))
         return self._session.scalars(query.limit(limit).with_for_update()).all()
 
     def remove(self, row: DocumentRow) -> None:
@@ -243,24 +219,6 @@ class Documents:
         self._session.execute(shares)
         self._session.delete(row)
         self._session.flush()
-
-    def share(
-        self, row: DocumentRow, administration: str, purpose: str, expire_time: datetime
-    ) -> ShareRow:
-        """Shares a document, or replaces the purpose and the end of what is shared already."""
-        values = {"purpose": purpose, "expire_time": expire_time}
-        statement = insert(ShareRow).values(
-            share_id=uuid.uuid4(),
-            document_id=row.document_id,
-            administration=administration,
-            **values,
-        )
-        return self._session.scalars(
-            statement.on_conflict_do_update(
-                index_elements=["document_id", "administration"], set_=values
-            ).returning(ShareRow),
-            execution_options={"populate_existing": True},
-        ).one()
 
 
 def _lasting() -> ColumnElement[bool]:
@@ -275,7 +233,8 @@ def _remarks(words: Iterable[str]) -> list[deposits_pb2.Remark.ValueType]:
     return [deposits_pb2.Remark.Value(f"REMARK_{word}") for word in words]
 
 
-def _uuid(subject: str) -> uuid.UUID:
+def subject_id(subject: str) -> uuid.UUID:
+    """The account that a token is of."""
     # Keycloak's subjects are UUIDs; another realm's would own nothing here.
     try:
         return uuid.UUID(subject)

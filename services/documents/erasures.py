@@ -10,8 +10,10 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from backbone import personal_data
 from backbone.database import Base
 from backbone.events import Publisher
+from services.documents.boxes.boxes import Boxes
 from services.documents.documents import Documents
 from services.documents.exports import Exports
+from services.documents.sharing.sharing import Shares
 from services.documents.store import ObjectStore
 
 SERVICE = "documents"
@@ -65,8 +67,13 @@ class Erasures:
 
     def _finish(self, erasure: ErasureRow, events: Publisher) -> None:
         Exports(self._session).forget(erasure.account_id)
+        counts = {
+            "document": erasure.documents,
+            "share_received": Shares(self._session).forget_recipient(erasure.account_id),
+            "box_joined": Boxes(self._session).forget(erasure.account_id),
+        }
         started = events_pb2.ErasureStarted(
             erasure_id=str(erasure.erasure_id), account_id=str(erasure.account_id)
         )
-        events.publish(personal_data.erased(SERVICE, started, {"document": erasure.documents}))
+        events.publish(personal_data.erased(SERVICE, started, counts))
         self._session.delete(erasure)

@@ -16,17 +16,22 @@ from typing import Protocol, TypeVar
 
 import grpc
 from administration.documents.v1 import events_pb2
+from administration.documents.v1.boxes_pb2 import GetBoxResponse
 from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from sqlalchemy.orm import Session
 
 from backbone.database import Transactions
 from backbone.errors import DomainError
 from backbone.events import Publisher
 from services.documents.archive import File, zipped
+from services.documents.boxes.boxes import Boxes
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents, State
 from services.documents.domain.deposit import Announcement, Intake
 from services.documents.exports import ExportRow, Exports, failed
 from services.documents.exports import State as ExportState
+from services.documents.sharing.sharing import Shares
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +144,9 @@ class Gathering:
         rows = list(self._documents(account_id))
         described = (MessageToJson(row.to_proto(), indent=None) for row in rows)
         yield File(f"{OWN}/documents.jsonl", _lines(described))
+        for name, messages in self._beside_documents(str(account_id)).items():
+            lines = (MessageToJson(message, indent=None) for message in messages)
+            yield File(f"{OWN}/{name}.jsonl", _lines(told.counting(OWN, lines)))
         readable = (row for row in rows if row.state == State.AVAILABLE)
         for row in told.counting(OWN, readable):
             content = self._contents.get(row, 0, row.size_bytes)
@@ -147,11 +155,34 @@ class Gathering:
 
     def _documents(self, account_id: str) -> Iterator[DocumentRow]:
         """What the person deposited, without earlier exports."""
+        rows = self._pages(lambda session, token: Documents(session).page(account_id, 200, token))
+        return (row for row in rows if row.expire_time is None)
+
+    def _beside_documents(self, account_id: str) -> dict[str, Iterator[Message]]:
+        """What is held beside the documents, by the name of its file."""
+        account = uuid.UUID(account_id)
+
+        def boxes(session: Session, token: str) -> tuple[list[Message], str]:
+            found = Boxes(session)
+            rows, following = found.depositors_page(account_id, 0, token)
+            told = [GetBoxResponse(box=row.to_proto(), own=found.own(row, account)) for row in rows]
+            return list(told), following
+
+        given = self._pages(lambda session, token: Shares(session).owned_page(account_id, token))
+        return {
+            "shares": (row.to_proto() for row in given),
+            "shared_with_me": self._pages(
+                lambda session, token: Shares(session).received_by_account(account_id, token)
+            ),
+            "boxes": self._pages(boxes),
+        }
+
+    def _pages(self, page: Callable[[Session, str], tuple[Iterable[Item], str]]) -> Iterator[Item]:
         token = ""
         while True:
             with self._db.transaction() as session:
-                rows, token = Documents(session).page(account_id, 200, token)
-            yield from (row for row in rows if row.expire_time is None)
+                items, token = page(session, token)
+            yield from items
             if not token:
                 return
 

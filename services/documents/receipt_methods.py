@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from administration.documents.v1 import documents_pb2
 from prometheus_client import Gauge
-from sqlalchemy.orm import Session
 
 from backbone.database import Transactions, after_commit
 from backbone.errors import Unavailable
@@ -13,9 +12,9 @@ from backbone.live import Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc
 from services.documents import accesses
-from services.documents.accesses import Accesses
 from services.documents.documents import Documents
 from services.documents.log import BATCH, Log
+from services.documents.sharing.reading_methods import Opened
 from services.documents.signing import Seals
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
@@ -32,7 +31,7 @@ class ReceiptMethods:
     call: Call
     live: Watchers
     seals: Seals
-    _accesses: Callable[[Session], Accesses]
+    _opened: Callable[[str, str], Opened]
 
     @loop(every=0.1)
     def integrate_deposits(self) -> bool:
@@ -66,9 +65,7 @@ class ReceiptMethods:
         self, request: documents_pb2.GetReceiptRequest
     ) -> documents_pb2.GetReceiptResponse:
         end = time.monotonic() + RECEIPT_SECONDS
-        with self.db.transaction() as session:
-            row = Documents(session).readable(request.document_id, self.call.authenticated)
-            self._accesses(session).record(row, accesses.RECEIPT)
+        self._opened(request.document_id, accesses.RECEIPT)
         size, receipt = self._receipt(request.document_id)
         with self.live.watching(Log.NAME, self.call.authenticated.subject) as bell:
             while not self._complete(receipt) and self.call.active() and time.monotonic() < end:
@@ -83,7 +80,7 @@ class ReceiptMethods:
         """The size of the log, and the receipt that it gives."""
         with self.db.transaction() as session:
             log = Log(session)
-            row = Documents(session).readable(document_id, self.call.authenticated)
+            row = Documents(session).known(document_id)
             row.require_not_refused()
             return log.size(), log.receipt(row)
 

@@ -2,12 +2,10 @@
 
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
-from administration.documents.v1 import documents_pb2, events_pb2, uploads_pb2
+from administration.documents.v1 import documents_pb2, uploads_pb2
 from prometheus_client import Gauge
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.orm import Session
 
 from backbone import telemetry
 from backbone.database import Database, Transactions, after_commit
@@ -18,12 +16,10 @@ from backbone.live import Live, Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
 from backbone.settings import PREFIX
-from services.documents import accesses
-from services.documents.accesses import Accesses
+from services.documents.boxes.methods import BoxMethods
 from services.documents.checking import LOOK_SECONDS, Checker, Checking, Checks
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
-from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, clean_name
 from services.documents.key_methods import KeyMethods
 from services.documents.keys import Keyring, OwnerKeys
@@ -31,6 +27,9 @@ from services.documents.quarantine import Isolation, Quarantine
 from services.documents.receipt_methods import ReceiptMethods
 from services.documents.reconciling import Reconciler, Reconciling, Rounds
 from services.documents.rights_methods import RightsMethods
+from services.documents.sharing.methods import SharingMethods
+from services.documents.sharing.reading_methods import ReadingMethods
+from services.documents.sharing.readings import Readings, Reads
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
 from services.documents.uploading import Uploading, UploadSettings
@@ -48,7 +47,9 @@ class VaultSettings(BaseSettings):
     max_bytes: int = 100 * 1024 * 1024
 
 
-class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
+class DocumentsService(
+    BoxMethods, KeyMethods, ReadingMethods, ReceiptMethods, RightsMethods, SharingMethods
+):
     name = "documents"
 
     db: Transactions = Database()
@@ -61,6 +62,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
     identity: Stub = GrpcClient("identity")
     notifications: Stub = GrpcClient("notifications")
     checks: Checks = Checking()
+    readings: Readings = Reads()
     rounds: Rounds = Reconciling()
     quarantine: Quarantine = Isolation()
     upload_settings: UploadSettings = Settings(UploadSettings)
@@ -159,60 +161,8 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
             documents=[row.to_proto() for row in rows], next_page_token=token
         )
 
-    @grpc
-    def get_document(
-        self, request: documents_pb2.GetDocumentRequest
-    ) -> documents_pb2.GetDocumentResponse:
-        with self.db.transaction() as session:
-            row = Documents(session).readable(request.document_id, self.call.authenticated)
-            self._accesses(session).record(row, accesses.DESCRIBE)
-        return documents_pb2.GetDocumentResponse(document=row.to_proto())
-
-    @grpc
-    def read_content(
-        self, request: documents_pb2.ReadContentRequest
-    ) -> Iterator[documents_pb2.ReadContentResponse]:
-        with self.db.transaction() as session:
-            row = Documents(session).readable(request.document_id, self.call.authenticated)
-            row.require_available()
-            self._accesses(session).record(row, accesses.READ)
-        offset, length = ranges.resolve(request.offset, request.length, row.size_bytes)
-        # Before the header: what cannot be opened is refused, not begun.
-        chunks = self._contents().get(row, offset, length)
-        header = documents_pb2.ReadContentResponse.Header(
-            document=row.to_proto(), offset=offset, length=length
-        )
-        yield documents_pb2.ReadContentResponse(header=header)
-        for chunk in chunks:
-            yield documents_pb2.ReadContentResponse(chunk=chunk)
-
-    @grpc
-    def share_document(
-        self, request: documents_pb2.ShareDocumentRequest
-    ) -> documents_pb2.ShareDocumentResponse:
-        expire_time = request.expire_time.ToDatetime(UTC)
-        if expire_time <= datetime.now(UTC):
-            raise InvalidInput.field("expire_time", "PAST", "must lie in the future")
-        with self.db.transaction() as session:
-            documents = Documents(session)
-            row = documents.owned(request.document_id, self.call.authenticated)
-            row.require_available()
-            share = documents.share(row, request.administration, request.purpose, expire_time)
-            event = events_pb2.DocumentShared(
-                document_id=str(row.document_id),
-                owner_id=str(row.owner_id),
-                share_id=str(share.share_id),
-                administration=share.administration,
-                expire_time=request.expire_time,
-            )
-            self.events.publish(event)
-        return documents_pb2.ShareDocumentResponse(share=share.to_proto())
-
     def _contents(self) -> Contents:
         return Contents(self.store, self.keys)
-
-    def _accesses(self, session: Session) -> Accesses:
-        return Accesses(session, self.events, self.call.authenticated)
 
 
 def _announcement(first: documents_pb2.DepositDocumentRequest | None) -> Announcement:
