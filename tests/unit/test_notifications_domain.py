@@ -19,6 +19,10 @@ NOTICES = [
     rules.erasure_requested("doc-1", "owner-1", MOMENT),
     rules.erasure_cancelled("doc-1", "owner-1"),
     rules.document_refused("doc-1", "owner-1", "MALWARE"),
+    *rules.shared_with_person("doc-1", "owner-1", "person-1", MOMENT),
+    rules.box_opened("doc-1", "owner-1", "caf-martinique", MOMENT),
+    rules.depositor_reminded("doc-1", "owner-1", "caf-martinique", MOMENT, 2),
+    rules.hand_in_refused("box-1", "owner-1", "caf-martinique", "doc-1"),
     Notice(
         "invitation-1",
         rules.INVITATION,

@@ -15,9 +15,10 @@ from backbone.loops import loop
 from backbone.rpc import Call, Grpc, Stub
 from services.documents import accesses
 from services.documents.accesses import Accesses
+from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain.sharing import CONSENT_SCOPE, OWN, Origin, Recipient, Terms
-from services.documents.sharing import consent
+from services.documents.sharing import consent, watermarks
 from services.documents.sharing.shares import ShareRow
 from services.documents.sharing.sharing import Shares
 
@@ -31,6 +32,7 @@ class SharingMethods:
     events: Publisher
     call: Call
     identity: Stub
+    _contents: Callable[[], Contents]
     _consented: Callable[[DocumentRow, Sequence[ShareRow]], ShareRow]
 
     @grpc
@@ -49,6 +51,8 @@ class SharingMethods:
             origin, terms = self._passed_on(row, shares, recipient, terms)
         if recipient.account_id == row.owner_id:
             raise InvalidInput.field("account_id", "OWNER", "it is theirs already")
+        if terms.watermark:
+            self._require_markable(row)
         with self.db.transaction() as session:
             share = Shares(session).give(row, recipient, terms, origin)
             if origin.consent_id is not None:
@@ -89,6 +93,19 @@ class SharingMethods:
             )
         origin = Origin(source.administration, consent_id=uuid.UUID(answer.consent_id))
         return origin, replace(terms, watermark=terms.watermark or source.watermark)
+
+    def _require_markable(self, row: DocumentRow) -> None:
+        """Raises:
+        InvalidInput: the document can have no watermark: it was tried.
+        """
+        watermarks.require_kind(row)
+        content = b"".join(self._contents().get(row, 0, row.size_bytes))
+        try:
+            watermarks.stamped(row, content, "…")
+        except watermarks.NotStamped:
+            raise InvalidInput.field(
+                "watermark", "NOT_POSSIBLE", "leave it out: this document cannot have one"
+            ) from None
 
     @grpc
     def list_shares(

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from administration.documents.v1 import documents_pb2
 
 from backbone.database import Transactions
-from backbone.errors import NotFound
+from backbone.errors import InvalidInput, NotFound, Unavailable
 from backbone.events import Publisher
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc, Stub
@@ -15,7 +16,8 @@ from services.documents.accesses import Accesses
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow
 from services.documents.domain import ranges
-from services.documents.sharing import consent
+from services.documents.s3 import CHUNK_BYTES
+from services.documents.sharing import consent, watermarks
 from services.documents.sharing.readings import Readings
 from services.documents.sharing.shares import End, ShareRow
 from services.documents.sharing.sharing import Shares
@@ -60,6 +62,9 @@ class ReadingMethods:
         opened = self._opened(request.document_id, accesses.READ)
         row, share = opened.row, opened.share
         row.require_available()
+        if share is not None and share.watermark:
+            yield from self._marked(request, opened, share)
+            return
         offset, length = ranges.resolve(request.offset, request.length, row.size_bytes)
         # Before the header: what cannot be opened is refused, not begun.
         chunks: Iterable[bytes] = self._contents().get(row, offset, length)
@@ -105,6 +110,30 @@ class ReadingMethods:
             ):
                 return share
         raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
+
+    def _marked(
+        self, request: documents_pb2.ReadContentRequest, opened: Opened, share: ShareRow
+    ) -> Iterator[documents_pb2.ReadContentResponse]:
+        """The content with its watermark: another one each time, so there are no parts of it."""
+        if request.offset or request.length:
+            raise InvalidInput.field(
+                "offset", "WATERMARK", "what has a watermark is read whole: leave out the range"
+            )
+        row = opened.row
+        content = b"".join(self._contents().get(row, 0, row.size_bytes))
+        text = watermarks.words(share, self.call.authenticated)
+        try:
+            marked = watermarks.stamped(row, content, text)
+        except watermarks.NotStamped:
+            raise Unavailable("The watermark cannot be made.", reason="WATERMARK_FAILED") from None
+        pieces = (marked[at : at + CHUNK_BYTES] for at in range(0, len(marked), CHUNK_BYTES))
+        chunks = self._while_shared(share, pieces, ends=True)
+        document = opened.to_proto()
+        document.size_bytes, document.sha256 = len(marked), sha256(marked).hexdigest()
+        header = documents_pb2.ReadContentResponse.Header(document=document, length=len(marked))
+        yield documents_pb2.ReadContentResponse(header=header)
+        for chunk in chunks:
+            yield documents_pb2.ReadContentResponse(chunk=chunk)
 
     def _while_shared(
         self, share: ShareRow, chunks: Iterable[bytes], *, ends: bool
