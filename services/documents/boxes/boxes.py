@@ -121,9 +121,10 @@ class Boxes:
         """Forgets what boxes have of an account: those that are addressed to it, and what it handed
         in to others; how many boxes it deposited in.
         """
-        self._session.execute(delete(BoxRow).where(BoxRow.account_id == account_id))
         left = delete(BoxDepositorRow).where(BoxDepositorRow.account_id == account_id)
-        return self._session.connection().execute(left).rowcount
+        count = self._session.connection().execute(left).rowcount
+        self._session.execute(delete(BoxRow).where(BoxRow.account_id == account_id))
+        return count
 
     def forget_over(self) -> bool:
         """Forgets boxes that nobody reads from any more; true when more may wait."""
