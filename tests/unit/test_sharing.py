@@ -7,15 +7,17 @@ import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import grpc
 import pytest
+from administration.identity.v1 import consents_pb2
 from PIL import Image, ImageChops
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import EncodedStreamObject, NameObject
 
-from backbone.errors import InvalidInput
+from backbone.errors import InvalidInput, Unavailable
 from services.documents.documents import DocumentRow
 from services.documents.domain.sharing import Recipient, Terms
-from services.documents.sharing import stamping, watermarks
+from services.documents.sharing import consent, stamping, watermarks
 from services.documents.sharing.readings import FRESH_SECONDS, Readings
 from services.documents.sharing.watermarks import NotStamped
 
@@ -56,6 +58,21 @@ def test_exactly_one_recipient_is_named() -> None:
         with pytest.raises(InvalidInput) as refused:
             Recipient.asked(administration, account_id)
         assert refused.value.fields[0].field == field
+
+
+class Away:
+    """An identity that does not answer."""
+
+    def check_consent(
+        self, request: consents_pb2.CheckConsentRequest
+    ) -> consents_pb2.CheckConsentResponse:
+        raise grpc.RpcError
+
+
+def test_without_an_answer_about_a_consent_nothing_is_given() -> None:
+    with pytest.raises(Unavailable) as refused:
+        consent.check(Away(), uuid.uuid4(), "caf-martinique")
+    assert refused.value.reason == "CONSENT_UNKNOWN"
 
 
 def test_a_share_ends_in_the_future() -> None:
