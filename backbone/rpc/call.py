@@ -54,6 +54,12 @@ class Call:
         if not self._context.add_callback(callback):
             callback()
 
+    def cancel(self) -> None:
+        """Ends the call from another thread, even while it waits for its caller to take what it
+        sends: the caller is told CANCELLED. For what may not wait; a method raises.
+        """
+        self._context.cancel()
+
     def enter(self) -> None:
         """Makes this call's deadline the one of the current thread.
 

@@ -3,39 +3,38 @@
 import uuid
 
 from administration.identity.v1 import journal_pb2
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from backbone.accesses import accessed
 from backbone.events import Publisher
 from backbone.tokens import Caller
-from services.documents.documents import DocumentRow, ShareRow
+from services.documents.documents import DocumentRow
 
 DESCRIBE, READ, RECEIPT = "documents.describe", "documents.read", "documents.receipt"
 HOLD, RELEASE = "documents.hold", "documents.release"
 PREVIEW = "documents.preview"
+SHARE = "documents.share"
 
 
 class Accesses:
-    """Records the readings of one transaction, which must have found them allowed."""
+    """Records the accesses of one transaction, which must have found them allowed."""
 
-    def __init__(self, session: Session, events: Publisher, caller: Caller) -> None:
-        self._session, self._events, self._caller = session, events, caller
+    def __init__(self, events: Publisher, caller: Caller) -> None:
+        self._events, self._caller = events, caller
 
-    def record(self, row: DocumentRow, action: str) -> None:
+    def by_share(self, row: DocumentRow, action: str, share_id: uuid.UUID) -> None:
         """Raises:
         Unavailable: it cannot be recorded, so it must not happen.
         """
-        if str(row.owner_id) == self._caller.subject:
-            return
-        resource = ("document", str(row.document_id))
-        grounds = (journal_pb2.GROUNDS_SHARE, str(self._share(row.document_id)))
-        self._events.publish(accessed(self._caller, str(row.owner_id), action, resource, grounds))
+        self._record(row, action, (journal_pb2.GROUNDS_SHARE, str(share_id)))
 
-    def _share(self, document_id: uuid.UUID) -> uuid.UUID:
-        return self._session.scalars(
-            select(ShareRow.share_id).where(
-                ShareRow.document_id == document_id,
-                ShareRow.administration == self._caller.administration,
-            )
-        ).one()
+    def by_consent(self, row: DocumentRow, action: str, consent_id: uuid.UUID) -> None:
+        """Raises:
+        Unavailable: as above.
+        """
+        self._record(row, action, (journal_pb2.GROUNDS_CONSENT, str(consent_id)))
+
+    def _record(
+        self, row: DocumentRow, action: str, grounds: tuple[journal_pb2.Grounds.ValueType, str]
+    ) -> None:
+        resource = ("document", str(row.document_id))
+        self._events.publish(accessed(self._caller, str(row.owner_id), action, resource, grounds))

@@ -1,4 +1,4 @@
-"""Documents and shares, as the vault stores them, within one transaction."""
+"""Documents, as the vault stores them, within one transaction."""
 
 import uuid
 from collections.abc import Sequence
@@ -8,25 +8,23 @@ from administration.documents.v1 import documents_pb2
 from sqlalchemy import (
     ColumnElement,
     DateTime,
-    ForeignKey,
-    String,
+    and_,
     delete,
-    exists,
     func,
     or_,
     select,
+    true,
 )
-from sqlalchemy.dialects.postgresql import UUID, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone import paging
-from backbone.database import Base
 from backbone.errors import NotFound
 from backbone.tokens import Caller
 from services.documents.content_row import ContentRow
 from services.documents.content_row import State as State
 from services.documents.finding.order import Order
 from services.documents.retention.kept import Kept
+from services.documents.sharing.shares import ShareRow
 
 
 class DocumentRow(Kept, Order, ContentRow):
@@ -39,35 +37,16 @@ class DocumentRow(Kept, Order, ContentRow):
 
     __mapper_args__ = {"polymorphic_identity": "document"}  # noqa: RUF012
 
+    @classmethod
+    def readable(cls) -> ColumnElement[bool]:
+        """One that can be read now, by whoever may."""
+        return and_(cls.state == State.AVAILABLE, cls.purge_time.is_(None), lasting())
+
     def to_proto(self) -> documents_pb2.Document:
         message = super().to_proto()
         if self.expire_time is not None:
             message.expire_time.FromDatetime(self.expire_time)
         self.tell_kept(message)
-        return message
-
-
-class ShareRow(Base):
-    __tablename__ = "shares"
-
-    share_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
-    document_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(DocumentRow.document_id))
-    administration: Mapped[str] = mapped_column(String(63))
-    purpose: Mapped[str] = mapped_column(String)
-    expire_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    create_time: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=func.now()
-    )
-
-    def to_proto(self) -> documents_pb2.Share:
-        message = documents_pb2.Share(
-            share_id=str(self.share_id),
-            document_id=str(self.document_id),
-            administration=self.administration,
-            purpose=self.purpose,
-        )
-        message.expire_time.FromDatetime(self.expire_time)
-        message.create_time.FromDatetime(self.create_time)
         return message
 
 
@@ -81,20 +60,13 @@ class Documents:
         self._session.add(row)
         self._session.flush()
 
-    def readable(self, document_id: str, caller: Caller) -> DocumentRow:
-        """A document that the caller owns, or that is shared with its administration now.
+    def known(self, document_id: str) -> DocumentRow:
+        """A document, whosever it is: who may see it is asked elsewhere (`sharing/sharing.py`).
 
         Raises:
-            NotFound: it does not exist, or is not the caller's to see.
+            NotFound: it does not exist.
         """
-        shared = exists().where(
-            ShareRow.document_id == DocumentRow.document_id,
-            ShareRow.administration == caller.administration,
-            ShareRow.administration != "",
-            ShareRow.expire_time > func.now(),
-            DocumentRow.purge_time.is_(None),
-        )
-        return self._one(document_id, or_(DocumentRow.owner_id == _uuid(caller.subject), shared))
+        return self._one(document_id, true())
 
     def owned(self, document_id: str, caller: Caller, *, lock: bool = False) -> DocumentRow:
         """`lock`: no other transaction gives it a version until this one ends.
@@ -102,7 +74,7 @@ class Documents:
         Raises:
             NotFound: it does not exist, or is another's.
         """
-        return self.of_owner(document_id, _uuid(caller.subject), lock=lock)
+        return self.of_owner(document_id, subject_id(caller.subject), lock=lock)
 
     def of_owner(self, document_id: str, owner_id: uuid.UUID, *, lock: bool = False) -> DocumentRow:
         """The same, by the owner's identifier."""
@@ -134,7 +106,7 @@ class Documents:
             InvalidInput: the page token is none of ours.
         """
         query = select(DocumentRow).where(
-            DocumentRow.owner_id == _uuid(owner_id),
+            DocumentRow.owner_id == subject_id(owner_id),
             DocumentRow.purge_time.is_(None),
             lasting(),
             *conditions,
@@ -158,31 +130,14 @@ class Documents:
         self._session.delete(row)
         self._session.flush()
 
-    def share(
-        self, row: DocumentRow, administration: str, purpose: str, expire_time: datetime
-    ) -> ShareRow:
-        """Shares a document, or replaces the purpose and the end of what is shared already."""
-        values = {"purpose": purpose, "expire_time": expire_time}
-        statement = insert(ShareRow).values(
-            share_id=uuid.uuid4(),
-            document_id=row.document_id,
-            administration=administration,
-            **values,
-        )
-        return self._session.scalars(
-            statement.on_conflict_do_update(
-                index_elements=["document_id", "administration"], set_=values
-            ).returning(ShareRow),
-            execution_options={"populate_existing": True},
-        ).one()
-
 
 def lasting() -> ColumnElement[bool]:
     """Documents whose time is not over."""
     return or_(DocumentRow.expire_time.is_(None), DocumentRow.expire_time > func.now())
 
 
-def _uuid(subject: str) -> uuid.UUID:
+def subject_id(subject: str) -> uuid.UUID:
+    """The account that a token is of."""
     # Keycloak's subjects are UUIDs; another realm's would own nothing here.
     try:
         return uuid.UUID(subject)

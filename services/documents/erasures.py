@@ -13,12 +13,14 @@ from backbone import personal_data
 from backbone.database import Base
 from backbone.events import Publisher
 from backbone.personal_data import Item
+from services.documents.boxes.boxes import Boxes
 from services.documents.documents import DocumentRow
 from services.documents.exports import Exports
+from services.documents.finding import search_keys
 from services.documents.retention.destroying import Destroying
 from services.documents.retention.destructions import Destructions
 from services.documents.retention.keeping import Keeping
-from services.documents.finding import search_keys
+from services.documents.sharing.sharing import Shares
 from services.documents.store import ObjectStore
 
 SERVICE = "documents"
@@ -35,8 +37,10 @@ class ErasureRow(Base):
     erasure_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
     account_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))
     documents: Mapped[int] = mapped_column(BigInteger)
-    # Certificates of earlier destructions.
+    # Certificates of earlier destructions, shares with the person, boxes that they joined.
     destructions: Mapped[int] = mapped_column(BigInteger, default=0)
+    shares: Mapped[int] = mapped_column(BigInteger, default=0)
+    boxes: Mapped[int] = mapped_column(BigInteger, default=0)
     # Of these, those whose bytes the store keeps until then, and nobody can read.
     locked: Mapped[int] = mapped_column(BigInteger, default=0)
     locked_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -56,6 +60,8 @@ class Erasures:
             account_id=uuid.UUID(started.account_id),
             documents=0,
             destructions=0,
+            shares=0,
+            boxes=0,
             locked=0,
             held=0,
         )
@@ -112,7 +118,14 @@ class Erasures:
     def _tell(self, erasure: ErasureRow, events: Publisher) -> None:
         Exports(self._session).forget(erasure.account_id)
         erasure.destructions += Destructions(self._session, erasure.account_id).forget()
-        counts = {"document": erasure.documents, "destruction": erasure.destructions}
+        erasure.shares += Shares(self._session).forget_recipient(erasure.account_id)
+        erasure.boxes += Boxes(self._session).forget(erasure.account_id)
+        counts = {
+            "document": erasure.documents,
+            "destruction": erasure.destructions,
+            "share_received": erasure.shares,
+            "box_joined": erasure.boxes,
+        }
         search_keys.forget(self._session, erasure.account_id)
         started = events_pb2.ErasureStarted(
             erasure_id=str(erasure.erasure_id), account_id=str(erasure.account_id)

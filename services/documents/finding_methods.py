@@ -4,20 +4,19 @@ import uuid
 from collections.abc import Callable
 
 from administration.documents.v1 import documents_pb2, finding_pb2
-from sqlalchemy.orm import Session
 
 from backbone.database import Transactions
+from backbone.errors import NotFound
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc
 from services.documents import accesses
-from services.documents.accesses import Accesses
 from services.documents.contents import Contents
-from services.documents.documents import Documents
 from services.documents.finding import changing, filters
 from services.documents.finding.index import Index
 from services.documents.finding.indexing import Indexing
 from services.documents.finding.previews import Previews
 from services.documents.keys import OwnerKeys
+from services.documents.sharing.reading_methods import Opened
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
 
@@ -28,7 +27,7 @@ class FindingMethods:
     db: Transactions
     call: Call
     keys: OwnerKeys
-    _accesses: Callable[[Session], Accesses]
+    _opened: Callable[[str, str, int], Opened]
     _caller: Callable[[], uuid.UUID]
     _contents: Callable[[], Contents]
 
@@ -64,11 +63,14 @@ class FindingMethods:
 
     @grpc
     def get_preview(self, request: finding_pb2.GetPreviewRequest) -> finding_pb2.GetPreviewResponse:
+        opened = self._opened(request.document_id, accesses.PREVIEW, 0)
+        opened.document.require_available()
+        share = opened.share
+        if share is not None and (share.watermark or share.read_once):
+            # It would show what may be read with a mark, or once, without either.
+            raise NotFound("This document has no preview for you.", reason="PREVIEW_NONE")
         with self.db.transaction() as session:
-            row = Documents(session).readable(request.document_id, self.call.authenticated)
-            row.require_available()
-            image = Previews(session, self._contents()).get(row)
-            self._accesses(session).record(row, accesses.PREVIEW)
+            image = Previews(session, self._contents()).get(opened.document)
         return finding_pb2.GetPreviewResponse(image=image)
 
     @loop(every=1.0)

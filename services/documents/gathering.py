@@ -16,20 +16,24 @@ from typing import Protocol, TypeVar
 
 import grpc
 from administration.documents.v1 import events_pb2
+from administration.documents.v1.boxes_pb2 import GetBoxResponse
 from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
 from sqlalchemy.orm import Session
 
 from backbone.database import Transactions
 from backbone.errors import DomainError
 from backbone.events import Publisher
 from services.documents.archive import File, zipped
+from services.documents.boxes.boxes import Boxes
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents, State
 from services.documents.domain.deposit import Announcement, Intake
 from services.documents.exports import ExportRow, Exports, failed
 from services.documents.exports import State as ExportState
-from services.documents.retention.destructions import DestructionRow, Destructions
+from services.documents.retention.destructions import Destructions
 from services.documents.retention.keeping import Keeping
+from services.documents.sharing.sharing import Shares
 from services.documents.versions import Versions, to_proto
 
 log = logging.getLogger(__name__)
@@ -144,14 +148,13 @@ class Gathering:
         rows = list(self._documents(account_id))
         described = (MessageToJson(row.to_owner(), indent=None) for row in rows)
         yield File(f"{OWN}/documents.jsonl", _lines(described))
-        destroyed = (
-            MessageToJson(r.to_proto(), indent=None) for r in self._destructions(account_id)
-        )
-        yield File(f"{OWN}/destructions.jsonl", _lines(destroyed))
         with self._db.transaction() as session:
             others = Versions(session).beside(uuid.UUID(account_id))
-        versions = (MessageToJson(to_proto(row), indent=None) for row in [*rows, *others])
-        yield File(f"{OWN}/versions.jsonl", _lines(versions))
+        beside = self._beside_documents(account_id)
+        beside["versions"] = (to_proto(row) for row in [*rows, *others])
+        for name, messages in beside.items():
+            lines = (MessageToJson(message, indent=None) for message in messages)
+            yield File(f"{OWN}/{name}.jsonl", _lines(told.counting(OWN, lines)))
         readable = (row for row in [*rows, *others] if row.state == State.AVAILABLE)
         for row in told.counting(OWN, readable):
             content = self._contents.get(row, 0, row.size_bytes)
@@ -167,17 +170,33 @@ class Gathering:
         ):
             yield from (row for row in rows if row.expire_time is None)
 
-    def _destructions(self, account_id: str) -> Iterator[DestructionRow]:
-        owner_id = uuid.UUID(account_id)
-        return self._pages(lambda s, t: Destructions(s, owner_id).page(PAGE, t))
+    def _beside_documents(self, account_id: str) -> dict[str, Iterator[Message]]:
+        """What is held beside the documents, by the name of its file."""
+        account = uuid.UUID(account_id)
+
+        def boxes(session: Session, token: str) -> tuple[list[Message], str]:
+            found = Boxes(session)
+            rows, following = found.depositors_page(account_id, 0, token)
+            told = [GetBoxResponse(box=row.to_proto(), own=found.own(row, account)) for row in rows]
+            return list(told), following
+
+        destroyed = self._pages(lambda s, t: Destructions(s, account).page(PAGE, t))
+        given = self._pages(lambda session, token: Shares(session).owned_page(account_id, token))
+        return {
+            "destructions": (row.to_proto() for row in destroyed),
+            "shares": (row.to_proto() for row in given),
+            "shared_with_me": self._pages(
+                lambda session, token: Shares(session).received_by_account(account_id, token)
+            ),
+            "boxes": self._pages(boxes),
+        }
 
     def _pages(self, page: Callable[[Session, str], tuple[Iterable[Item], str]]) -> Iterator[Item]:
-        """Every row of a list, which is read page by page, each in a transaction of its own."""
         token = ""
         while True:
             with self._db.transaction() as session:
-                rows, token = page(session, token)
-            yield from rows
+                items, token = page(session, token)
+            yield from items
             if not token:
                 return
 

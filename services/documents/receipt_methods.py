@@ -13,10 +13,10 @@ from backbone.live import Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc
 from services.documents import accesses, paper
-from services.documents.accesses import Accesses
 from services.documents.content_row import ContentRow
 from services.documents.documents import DocumentRow, Documents
 from services.documents.log import BATCH, Log
+from services.documents.sharing.reading_methods import Opened
 from services.documents.signing import Seals
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
@@ -33,7 +33,7 @@ class ReceiptMethods:
     call: Call
     live: Watchers
     seals: Seals
-    _accesses: Callable[[Session], Accesses]
+    _opened: Callable[[str, str, int], Opened]
     _of_version: Callable[[Session, DocumentRow, int], ContentRow]
 
     @loop(every=0.4)
@@ -91,10 +91,7 @@ class ReceiptMethods:
             NotFound, Conflict: as the contract says. Unavailable: it has no place yet.
         """
         end = time.monotonic() + RECEIPT_SECONDS
-        with self.db.transaction() as session:
-            document = Documents(session).readable(document_id, self.call.authenticated)
-            name = self._of_version(session, document, version).name
-            self._accesses(session).record(document, accesses.RECEIPT)
+        name = self._opened(document_id, accesses.RECEIPT, version).row.name
         size, receipt = self._receipt(document_id, version)
         with self.live.watching(Log.NAME, self.call.authenticated.subject) as bell:
             while not self._complete(receipt) and self.call.active() and time.monotonic() < end:
@@ -109,8 +106,7 @@ class ReceiptMethods:
         """The size of the log, and the receipt that it gives."""
         with self.db.transaction() as session:
             log = Log(session)
-            document = Documents(session).readable(document_id, self.call.authenticated)
-            row = self._of_version(session, document, version)
+            row = self._of_version(session, Documents(session).known(document_id), version)
             row.require_not_refused()
             return log.size(), log.receipt(row)
 

@@ -2,12 +2,10 @@
 
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
-from administration.documents.v1 import documents_pb2, events_pb2, uploads_pb2
+from administration.documents.v1 import documents_pb2, uploads_pb2
 from prometheus_client import Gauge
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.orm import Session
 
 from backbone import telemetry
 from backbone.database import Database, Transactions, after_commit
@@ -18,13 +16,11 @@ from backbone.live import Live, Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
 from backbone.settings import PREFIX
-from services.documents import accesses
-from services.documents.accesses import Accesses
 from services.documents.archive_methods import ArchiveMethods
+from services.documents.boxes.methods import BoxMethods
 from services.documents.checking import LOOK_SECONDS, Checker, Checking, Checks
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
-from services.documents.domain import ranges
 from services.documents.domain.deposit import Announcement, Intake, chunks, clean_name
 from services.documents.finding.filters import conditions
 from services.documents.finding_methods import FindingMethods
@@ -39,6 +35,9 @@ from services.documents.rereading import Rereading, Rereads
 from services.documents.retention.classes import Retention, Rules
 from services.documents.retention_methods import RetentionMethods
 from services.documents.rights_methods import RightsMethods
+from services.documents.sharing.methods import SharingMethods
+from services.documents.sharing.reading_methods import ReadingMethods
+from services.documents.sharing.readings import Readings, Reads
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
 from services.documents.uploading import Uploading, UploadSettings
@@ -60,14 +59,17 @@ class VaultSettings(BaseSettings):
 
 class DocumentsService(
     ArchiveMethods,
+    BoxMethods,
     FindingMethods,
+    HoldMethods,
     KeyMethods,
-    UsageMethods,
-    VersionMethods,
+    ReadingMethods,
     ReceiptMethods,
     RetentionMethods,
-    HoldMethods,
     RightsMethods,
+    SharingMethods,
+    UsageMethods,
+    VersionMethods,
 ):
     name = "documents"
 
@@ -81,6 +83,7 @@ class DocumentsService(
     identity: Stub = GrpcClient("identity")
     notifications: Stub = GrpcClient("notifications")
     checks: Checks = Checking()
+    readings: Readings = Reads()
     rounds: Rounds = Reconciling()
     rereading: Rereading = Rereads()
     quarantine: Quarantine = Isolation()
@@ -194,69 +197,8 @@ class DocumentsService(
             documents=[row.to_owner() for row in rows], next_page_token=token
         )
 
-    @grpc
-    def get_document(
-        self, request: documents_pb2.GetDocumentRequest
-    ) -> documents_pb2.GetDocumentResponse:
-        with self.db.transaction() as session:
-            document = Documents(session).readable(request.document_id, self.call.authenticated)
-            row = self._of_version(session, document, request.version)
-            self._accesses(session).record(document, accesses.DESCRIBE)
-        # Of an earlier version, what its owner says of the document is not repeated.
-        caller = self.call.authenticated
-        shown = document.shown_to(caller) if row is document else row.to_proto()
-        return documents_pb2.GetDocumentResponse(document=shown)
-
-    @grpc
-    def read_content(
-        self, request: documents_pb2.ReadContentRequest
-    ) -> Iterator[documents_pb2.ReadContentResponse]:
-        with self.db.transaction() as session:
-            document = Documents(session).readable(request.document_id, self.call.authenticated)
-            row = self._of_version(session, document, request.version)
-            row.require_available()
-            self._accesses(session).record(document, accesses.READ)
-        offset, length = ranges.resolve(request.offset, request.length, row.size_bytes)
-        # Before the header: what cannot be opened is refused, not begun.
-        chunks = self._contents().get(row, offset, length)
-        header = documents_pb2.ReadContentResponse.Header(
-            document=row.to_proto(), offset=offset, length=length
-        )
-        yield documents_pb2.ReadContentResponse(header=header)
-        for chunk in chunks:
-            yield documents_pb2.ReadContentResponse(chunk=chunk)
-
-    @grpc
-    def share_document(
-        self, request: documents_pb2.ShareDocumentRequest
-    ) -> documents_pb2.ShareDocumentResponse:
-        expire_time = request.expire_time.ToDatetime(UTC)
-        if expire_time <= datetime.now(UTC):
-            raise InvalidInput.field("expire_time", "PAST", "must lie in the future")
-        with self.db.transaction() as session:
-            documents = Documents(session)
-            row = documents.owned(request.document_id, self.call.authenticated)
-            row.require_available()
-            row.require_not_trashed()
-            share = documents.share(row, request.administration, request.purpose, expire_time)
-            event = events_pb2.DocumentShared(
-                document_id=str(row.document_id),
-                owner_id=str(row.owner_id),
-                share_id=str(share.share_id),
-                administration=share.administration,
-                expire_time=request.expire_time,
-            )
-            self.events.publish(event)
-        return documents_pb2.ShareDocumentResponse(share=share.to_proto())
-
-    def _max_bytes(self) -> int:
-        return self.settings.max_bytes
-
     def _contents(self) -> Contents:
         return Contents(self.store, self.keys)
-
-    def _accesses(self, session: Session) -> Accesses:
-        return Accesses(session, self.events, self.call.authenticated)
 
 
 def _announcement(first: documents_pb2.DepositDocumentRequest | None) -> Announcement:

@@ -30,8 +30,9 @@ class ContentHandler:
     """Answers GET and HEAD: 200, 206, 304 or 416 (RFC 9110, sections 13 and 14).
 
     A request with conditions or a range asks GetDocument first, under the same access rule, so
-    that they are decided on the document's size and hash. A failure after the response started
-    ends the connection: a short body is never passed off as whole.
+    that they are decided on the document's size and hash, which what has a watermark has not. A
+    failure after the response started ends the connection: a short body is never passed off as
+    whole.
     """
 
     def __init__(
@@ -52,11 +53,12 @@ class ContentHandler:
                 metadata=metadata(exchange),
             )
             document = found.document
-            if not _wanted(exchange, document):
+            if not document.watermarked and not _wanted(exchange, document):
                 await exchange.respond(304, _validators(document))
                 return
             if exchange.method == "HEAD":
-                await exchange.start(200, _headers(document, 0, document.size_bytes))
+                size = 0 if document.watermarked else document.size_bytes
+                await exchange.start(200, _headers(document, 0, size))
                 await exchange.end()
                 return
             part = _part(exchange, document)
@@ -120,7 +122,8 @@ def _part(exchange: Exchange, document: Any) -> ByteRange | None:
         UnsatisfiableRange: the range lies past the end.
     """
     wanted = exchange.headers.get(b"range")
-    if wanted is None:
+    # Made anew for each reading, it has no parts: a range is ignored (RFC 9110, section 14.2).
+    if wanted is None or document.watermarked:
         return None
     condition = exchange.headers.get(b"if-range")
     if condition is not None and not if_range(condition, entity_tag(document.sha256)):
@@ -134,12 +137,19 @@ def _validators(document: Any) -> list[tuple[bytes, bytes]]:
 
 def _headers(document: Any, offset: int, length: int) -> list[tuple[bytes, bytes]]:
     size = document.size_bytes
+    told = [
+        (b"content-type", document.media_type.encode("ascii")),
+        (b"content-disposition", attachment(document.name)),
+    ]
+    if document.watermarked:
+        # Made anew for each reading: its size is known once it is made, a validator never.
+        sized = [(b"content-length", b"%d" % length)] if length else []
+        return [*told, *sized, (b"cache-control", b"no-store"), (b"accept-ranges", b"none")]
     headers = [
         *_validators(document),
-        (b"content-type", document.media_type.encode("ascii")),
+        *told,
         (b"content-length", b"%d" % length),
         (b"accept-ranges", b"bytes"),
-        (b"content-disposition", attachment(document.name)),
         (b"repr-digest", digest_of(document.sha256)),
     ]
     if length != size:

@@ -78,14 +78,16 @@ def _deposit(rpc: MethodDescriptor, schemas: Schemas, location: str, *, named: b
 def content(_rpc: MethodDescriptor, _schemas: Schemas) -> Schema:
     validators = {
         **TRACE,
-        "ETag": _response_header("Strong validator: the SHA-256 of the whole document."),
-        "Cache-Control": _response_header("Always `private, no-cache`."),
+        "ETag": _response_header(
+            "Strong validator: the SHA-256 of the whole document. Absent with a watermark."
+        ),
+        "Cache-Control": _response_header("`private, no-cache`; with a watermark `no-store`."),
     }
     told = {
         **validators,
         "Content-Disposition": _response_header("The file's name (RFC 6266)."),
         "Repr-Digest": _response_header("SHA-256 of the whole document (RFC 9530)."),
-        "Accept-Ranges": _response_header("Always `bytes`."),
+        "Accept-Ranges": _response_header("`bytes`; `none` for what is read with a watermark."),
     }
     ranged = _response_header("The part that follows, and the whole size.")
     return {

@@ -7,12 +7,16 @@ from datetime import UTC
 import grpc as grpclib
 from administration.documents.v1.deposits_pb2 import RefusalReason
 from administration.documents.v1.events_pb2 import (
+    BoxOpened,
+    DepositorReminded,
     DocumentDamaged,
     DocumentDeposited,
     DocumentDestroyed,
     DocumentRefused,
     DocumentShared,
+    DocumentSharedWithPerson,
     ExportReady,
+    HandInRefused,
     RetentionEnded,
 )
 from administration.documents.v1.retention_pb2 import (
@@ -126,6 +130,39 @@ class NotificationsService:
     def on_document_shared(self, event: Received[DocumentShared]) -> None:
         fact, end = event.data, event.data.expire_time.ToDatetime(UTC)
         self._tell(rules.document_shared(fact.document_id, fact.owner_id, fact.administration, end))
+
+    @subscribe(DocumentSharedWithPerson)
+    def on_document_shared_with_person(self, event: Received[DocumentSharedWithPerson]) -> None:
+        fact, end = event.data, event.data.expire_time.ToDatetime(UTC)
+        for notice in rules.shared_with_person(
+            fact.document_id, fact.owner_id, fact.account_id, end
+        ):
+            self._tell(notice)
+
+    @subscribe(BoxOpened)
+    def on_box_opened(self, event: Received[BoxOpened]) -> None:
+        fact, end = event.data, event.data.deadline.ToDatetime(UTC)
+        # One that is open to whoever has its code is nobody's yet.
+        if fact.account_id:
+            self._tell(rules.box_opened(fact.box_id, fact.account_id, fact.administration, end))
+
+    @subscribe(DepositorReminded)
+    def on_depositor_reminded(self, event: Received[DepositorReminded]) -> None:
+        fact, end = event.data, event.data.deadline.ToDatetime(UTC)
+        self._tell(
+            rules.depositor_reminded(
+                fact.box_id, fact.account_id, fact.administration, end, fact.missing
+            )
+        )
+
+    @subscribe(HandInRefused)
+    def on_hand_in_refused(self, event: Received[HandInRefused]) -> None:
+        fact = event.data
+        self._tell(
+            rules.hand_in_refused(
+                fact.box_id, fact.account_id, fact.administration, fact.document_id
+            )
+        )
 
     @subscribe(MemberInvited)
     def on_member_invited(self, event: Received[MemberInvited]) -> None:

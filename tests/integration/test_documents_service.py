@@ -330,7 +330,7 @@ def test_a_document_is_read_by_the_administration_it_is_shared_with_and_no_other
     # To read is not to own.
     if reader == "agent":
         refused = refusal(lambda: share(documents, tokens[reader], document_id, "octroi-de-mer"))
-        assert refused.code == grpc.StatusCode.NOT_FOUND
+        assert refused.reason == "CONSENT_MISSING"
 
 
 def test_a_share_ends_at_its_end(documents: Client, token: str, realm: Realm) -> None:

@@ -84,6 +84,8 @@ def filled(descriptor: Descriptor, ids: dict[str, str]) -> Any:
             getattr(message, field.name).append(ids[field.name.removesuffix("s")])
         elif rules.uuid:
             setattr(message, field.name, str(uuid.uuid4()))
+        elif rules.required and field.message_type is not None and field.is_repeated:
+            getattr(message, field.name).append(filled(field.message_type, ids))
         elif rules.required and field.message_type is not None:
             getattr(message, field.name).CopyFrom(Timestamp(seconds=32_503_680_000))
         elif rules.required and field.type == FieldDescriptor.TYPE_STRING:

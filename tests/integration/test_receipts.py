@@ -26,8 +26,9 @@ from backbone.database import Base
 from backbone.errors import InvalidInput, NotFound, Unavailable
 from backbone.receipts import merkle, notes, stamps
 from backbone.receipts.checks import Evidence, Mark, of_receipt
-from services.documents.documents import DocumentRow, ShareRow, State
+from services.documents.documents import DocumentRow, State
 from services.documents.log import BATCH, CheckpointRow, Log, NodeRow, TimeStampRow
+from services.documents.sharing.shares import ShareRow
 from services.documents.signing import HttpAuthority
 from tests.support import vault
 from tests.support.events import Scratch

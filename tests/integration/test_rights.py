@@ -5,11 +5,13 @@ import json
 import os
 import signal
 import zipfile
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 import httpx
 import pytest
+from administration.documents.v1 import boxes_pb2
 from administration.identity.v1 import erasures_pb2, keyring_pb2
 from joserfc import jws
 from joserfc.jwk import KeySet
@@ -20,6 +22,7 @@ from tests.support.objects import Objects
 from tests.support.polling import eventually
 from tests.support.realm import Person, Realm
 from tests.support.rpc import Client, code, refusal
+from tests.support.shares import share
 from tests.support.sign_in import SignIn
 from tests.support.tables import Tables
 
@@ -69,6 +72,14 @@ def stored(objects: Objects) -> set[str]:
     return objects.keys()
 
 
+def addressed(account_id: str) -> boxes_pb2.OpenBoxRequest:
+    """A drop box for one person."""
+    piece = boxes_pb2.Piece(piece_id="bail", label="Bail", required=True)
+    request = boxes_pb2.OpenBoxRequest(title="Dossier", pieces=[piece], account_id=account_id)
+    request.deadline.FromDatetime(datetime.now(UTC) + timedelta(days=30))
+    return request
+
+
 def records(found: zipfile.ZipFile, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in found.read(name).decode().splitlines()]
 
@@ -83,8 +94,12 @@ def test_an_export_holds_everything_of_its_person_and_nothing_of_others(
         data = vault.unique_bytes(100_000 * number + 1_000)
         deposited = vault.deposit(documents, token, data, name=f"pièce {number}.pdf")
         contents[f"documents/{deposited.document_id}/pièce {number}.pdf"] = data
+    shared = share(documents, token, deposited.document_id, administration="caf-martinique")
+    box = documents.open_box(addressed(person.account_id), token=realm.token("agent")).box
     with realm.person() as other:
-        vault.deposit(documents, realm.token_of(other), vault.unique_bytes())
+        theirs = realm.token_of(other)
+        received = vault.deposit(documents, theirs, vault.unique_bytes()).document_id
+        share(documents, theirs, received, account_id=person.account_id)
 
         asked = gateway.post("/v1/me/export", json={}, headers=bearer(token)).json()["export"]
         again = gateway.post("/v1/me/export", json={}, headers=bearer(token)).json()["export"]
@@ -100,6 +115,15 @@ def test_an_export_holds_everything_of_its_person_and_nothing_of_others(
     assert (account["accountId"], account["email"]) == (person.account_id, person.email)
     (consent,) = records(found, "identity/consents.jsonl")
     assert consent["purpose"] == CONSENT["purpose"]
+    (given,) = records(found, "documents/shares.jsonl")
+    assert (given["shareId"], given["purpose"]) == (shared.share_id, shared.purpose)
+    (taken,) = records(found, "documents/shared_with_me.jsonl")
+    assert taken["documentId"] == received
+    (asked_for,) = records(found, "documents/boxes.jsonl")
+    assert (asked_for["box"]["boxId"], asked_for["own"]["missingPieceIds"]) == (
+        box.box_id,
+        ["bail"],
+    )
     files = {name: found.read(name) for name in found.namelist() if name.count("/") == 2}
     assert files == contents
     assert "sept jours" in found.read("LISEZ-MOI.txt").decode()
@@ -204,6 +228,15 @@ def test_an_erasure_leaves_nothing_in_any_service_and_is_certified(
         for _ in range(25)
     }
     account_id = person.account_id
+    (one, *_) = kept
+    box_id = (
+        clients["documents"].open_box(addressed(account_id), token=realm.token("agent")).box.box_id
+    )
+    handing_in = boxes_pb2.HandInDocumentRequest(box_id=box_id, piece_id="bail", document_id=one)
+    clients["documents"].hand_in_document(handing_in, token=fresh)
+    citizen = realm.token("citizen")
+    theirs = vault.deposit(clients["documents"], citizen, vault.unique_bytes()).document_id
+    share(clients["documents"], citizen, theirs, account_id=account_id)
     notices = "SELECT 1 FROM notifications.entries WHERE account_id = %s"
     eventually(lambda: database.count(notices, account_id) >= len(kept) or None)
     erasure_id, cancel_code = asked(gateway, fresh)
@@ -223,6 +256,7 @@ def test_an_erasure_leaves_nothing_in_any_service_and_is_certified(
         for item in part["items"]
     }
     assert parts["documents", "document"] == len(kept)
+    assert parts["documents", "share_received"] == parts["documents", "box_joined"] == 1
     assert parts["notifications", "inbox_entry"] >= len(kept)
     assert parts["identity", "account"] == parts["identity", "consent"] == 1
     assert parts["identity", "key"] == 1
@@ -235,6 +269,10 @@ def test_an_erasure_leaves_nothing_in_any_service_and_is_certified(
         "SELECT 1 FROM documents.documents WHERE owner_id = %s",
         "SELECT 1 FROM documents.search_entries WHERE owner_id = %s",
         "SELECT 1 FROM documents.search_keys WHERE owner_id = %s",
+        "SELECT 1 FROM documents.shares WHERE account_id = %s",
+        "SELECT 1 FROM documents.boxes WHERE account_id = %s",
+        "SELECT 1 FROM documents.box_depositors WHERE account_id = %s",
+        "SELECT 1 FROM documents.hand_ins WHERE account_id = %s",
         "SELECT 1 FROM notifications.entries WHERE account_id = %s",
         "SELECT 1 FROM notifications.deliveries WHERE account_id = %s",
     ):

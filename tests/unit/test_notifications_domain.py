@@ -24,6 +24,10 @@ NOTICES = [
     rules.version_deposited("doc-1", "owner-1", 2),
     rules.version_refused("doc-1", "owner-1", 2, "MALWARE"),
     rules.document_damaged("doc-1", "owner-1", 2),
+    *rules.shared_with_person("doc-1", "owner-1", "person-1", MOMENT),
+    rules.box_opened("doc-1", "owner-1", "caf-martinique", MOMENT),
+    rules.depositor_reminded("doc-1", "owner-1", "caf-martinique", MOMENT, 2),
+    rules.hand_in_refused("box-1", "owner-1", "caf-martinique", "doc-1"),
     Notice(
         "invitation-1",
         rules.INVITATION,

@@ -62,6 +62,8 @@ def chunks(parts: Iterable[Part]) -> Iterator[bytes]:
         yield part.chunk
     # grpc may end the requests of a call that is cancelled as if the caller had finished.
     raise Conflict("The upload ended without its end.", reason="TRUNCATED")
+
+
 def visible(text: str) -> str:
     """What a person typed, in NFC, without characters that hide or turn what is shown."""
     kept = (char for char in text if unicodedata.category(char) not in _INVISIBLE)

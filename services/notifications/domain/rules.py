@@ -66,6 +66,41 @@ def document_destroyed(document_id: str, owner_id: str) -> Notice:
     return Notice(owner_id, "DocumentDestroyed", document_id, {"document_id": document_id})
 
 
+def shared_with_person(
+    document_id: str, owner_id: str, account_id: str, expire_time: datetime
+) -> tuple[Notice, Notice]:
+    """To whom a document is shared with, and to its owner."""
+    parameters = {"document_id": document_id, "until": day(expire_time)}
+    return (
+        Notice(account_id, "DocumentSharedWithMe", document_id, parameters),
+        Notice(owner_id, "DocumentSharedWithPerson", document_id, parameters),
+    )
+
+
+def box_opened(box_id: str, account_id: str, administration: str, deadline: datetime) -> Notice:
+    return Notice(account_id, "BoxOpened", box_id, _of_box(box_id, administration, deadline))
+
+
+def depositor_reminded(
+    box_id: str, account_id: str, administration: str, deadline: datetime, missing: int
+) -> Notice:
+    parameters = {**_of_box(box_id, administration, deadline), "missing": str(missing)}
+    return Notice(account_id, "DepositorReminded", box_id, parameters)
+
+
+def hand_in_refused(box_id: str, account_id: str, administration: str, document_id: str) -> Notice:
+    parameters = {
+        "box_id": box_id,
+        "administration": administration,
+        "document_id": document_id,
+    }
+    return Notice(account_id, "HandInRefused", box_id, parameters)
+
+
+def _of_box(box_id: str, administration: str, deadline: datetime) -> dict[str, str]:
+    return {"box_id": box_id, "administration": administration, "until": day(deadline)}
+
+
 def export_ready(document_id: str, account_id: str, expire_time: datetime) -> Notice:
     parameters = {"document_id": document_id, "until": day(expire_time)}
     return Notice(account_id, "ExportReady", document_id, parameters)

@@ -114,6 +114,70 @@ _TEXTS: dict[str, dict[str, Text]] = {
             " certificate of its destruction.\nReference: {document_id}\n",
         ),
     },
+    "DocumentSharedWithMe": {
+        "fr": Text(
+            "Un document est partagé avec vous",
+            "Une personne a partagé un document avec vous : vous pouvez le consulter"
+            " jusqu’au {until}.\nRéférence : {document_id}\n",
+        ),
+        "en": Text(
+            "A document is shared with you",
+            "A person shared a document with you: you may read it until {until}.\n"
+            "Reference: {document_id}\n",
+        ),
+    },
+    "DocumentSharedWithPerson": {
+        "fr": Text(
+            "Votre document est partagé avec une personne",
+            "La personne que vous avez désignée peut consulter votre document jusqu’au {until}."
+            " Si ce partage n’est pas de vous, révoquez-le sans attendre.\n"
+            "Référence : {document_id}\n",
+        ),
+        "en": Text(
+            "Your document is shared with a person",
+            "The person whom you named may read your document until {until}. If it was not you who"
+            " shared it, revoke it at once.\nReference: {document_id}\n",
+        ),
+    },
+    "BoxOpened": {
+        "fr": Text(
+            "Des pièces vous sont demandées",
+            "L’administration « {administration} » vous demande de déposer des pièces avant le"
+            " {until}.\nRéférence : {box_id}\n",
+        ),
+        "en": Text(
+            "You are asked for documents",
+            "The administration “{administration}” asks you to hand in documents before {until}.\n"
+            "Reference: {box_id}\n",
+        ),
+    },
+    "DepositorReminded": {
+        "fr": Text(
+            "Il manque des pièces à votre dossier",
+            "Il manque {missing} pièce(s) parmi celles que l’administration « {administration} »"
+            " vous a demandées. Vous pouvez les déposer avant le {until}.\n"
+            "Référence : {box_id}\n",
+        ),
+        "en": Text(
+            "Documents are missing",
+            "{missing} of the documents that the administration “{administration}” asked you for"
+            " are missing. You can hand them in before {until}.\nReference: {box_id}\n",
+        ),
+    },
+    "HandInRefused": {
+        "fr": Text(
+            "Une pièce que vous avez déposée est refusée",
+            "L’administration « {administration} » n’a pas accepté une pièce que vous avez déposée,"
+            " et ne peut plus la consulter. Le motif est indiqué dans votre espace.\n"
+            "Document : {document_id}\nRéférence : {box_id}\n",
+        ),
+        "en": Text(
+            "A document that you handed in is refused",
+            "The administration “{administration}” did not accept a document that you handed in,"
+            " and cannot read it any more. The reason is shown in your space.\n"
+            "Document: {document_id}\nReference: {box_id}\n",
+        ),
+    },
     "ExportReady": {
         "fr": Text(
             "Vos données personnelles sont prêtes",

@@ -110,6 +110,37 @@ def test_head_tells_without_reading(client: httpx.Client, services: Services) ->
     assert [name for name, _, _ in services.calls] == ["GetDocument"]
 
 
+def test_what_has_a_watermark_has_no_parts_and_no_validator(
+    client: httpx.Client, services: Services
+) -> None:
+    described = documents_pb2.Document()
+    described.CopyFrom(DOCUMENT)
+    described.watermarked, marked = True, CONTENT * 2
+
+    def read_marked(request: Any, _: Any) -> Iterator[Any]:
+        assert (request.offset, request.length) == (0, 0)
+        response = documents_pb2.ReadContentResponse
+        read = documents_pb2.Document()
+        read.CopyFrom(described)
+        read.size_bytes, read.sha256 = len(marked), hashlib.sha256(marked).hexdigest()
+        yield response(header=response.Header(document=read, length=len(marked)))
+        yield response(chunk=marked)
+
+    services.answers["ReadContent"] = read_marked
+    services.answers["GetDocument"] = lambda *_: documents_pb2.GetDocumentResponse(
+        document=described
+    )
+    for headers in ({}, {"Range": "bytes=0-3"}, {"Range": "bytes=99-"}, {"If-None-Match": "*"}):
+        response = client.get(PATH, headers=headers)
+        assert (response.status_code, response.content) == (200, marked)
+        assert response.headers["content-length"] == "20"
+        assert response.headers["accept-ranges"] == "none"
+        assert response.headers["cache-control"] == "no-store"
+        assert "etag" not in response.headers
+    head = client.head(PATH)
+    assert (head.status_code, "content-length" in head.headers) == (200, False)
+
+
 def test_a_refusal_is_a_problem(client: httpx.Client, services: Services) -> None:
     def refuse(*_: Any) -> Any:
         raise NotFound("No such document.")
