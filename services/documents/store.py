@@ -18,6 +18,8 @@ from services.documents import s3
 from services.documents.domain.chunks import ChunkReader
 
 PART_BYTES = 8 * 1024 * 1024
+# What a server says of a bucket without object lock, or when it has none itself.
+_NO_LOCK = ("ObjectLockConfigurationNotFoundError", "NotImplemented")
 # What a server says of an object that is not there.
 _MISSING = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")
 
@@ -101,19 +103,18 @@ class S3Store:
         """
         with s3.translated():
             try:
-                config = self._client.get_object_lock_config(bucket_name=self._bucket)
-                found = config is not None
+                self._client.get_object_lock_config(bucket_name=self._bucket)
             except S3Error as error:
-                if error.code not in ("ObjectLockConfigurationNotFoundError", "NotImplemented"):
+                if error.code not in _NO_LOCK:
                     raise
-                found = False
-        if not found:
-            raise ConfigurationError(
-                f"cannot start: the bucket {self._bucket} has no object lock, which classes of"
-                " retention need. It is given to a bucket when it is made: name another one in"
-                " BACKBONE_STORAGE_BUCKET, on a server that has it; or name a file without classes"
-                " in BACKBONE_RETENTION_CLASSES"
-            )
+            else:
+                return
+        raise ConfigurationError(
+            f"cannot start: the bucket {self._bucket} has no object lock, which classes of"
+            " retention need. It is given to a bucket when it is made: name another one in"
+            " BACKBONE_STORAGE_BUCKET, on a server that has it; or name a file without classes"
+            " in BACKBONE_RETENTION_CLASSES"
+        )
 
     def put(self, key: str, chunks: Iterable[bytes], media_type: str, size_bytes: int = 0) -> None:
         with telemetry.client_span("S3 PutObject"), s3.translated():
@@ -144,32 +145,46 @@ class S3Store:
                 self._delete(key, version.version_id)
 
     def _delete(self, key: str, version_id: str | None) -> None:
+        asked = datetime.now(UTC)
         try:
             self._client.remove_object(
                 bucket_name=self._bucket, object_name=key, version_id=version_id
             )
         except S3Error as error:
             # Servers say it with different codes: the lock itself is what tells.
-            self._require_unlocked(key, version_id, error)
+            self._require_unlocked(key, version_id, asked, error)
             raise
 
-    def _require_unlocked(self, key: str, version_id: str | None, cause: S3Error) -> None:
-        place = {"bucket_name": self._bucket, "object_name": key, "version_id": version_id}
-        if self._client.is_object_legal_hold_enabled(**place):
+    def _require_unlocked(
+        self, key: str, version_id: str | None, asked: datetime, cause: S3Error
+    ) -> None:
+        """Raises:
+        Locked: a lock kept the object when its deletion was asked for; it may be over since.
+        """
+        if self._client.is_object_legal_hold_enabled(
+            bucket_name=self._bucket, object_name=key, version_id=version_id
+        ):
             raise Locked(None) from cause
-        retention = self._client.get_object_retention(**place)
-        if retention is not None and retention.retain_until_date > datetime.now(UTC):
+        retention = self._client.get_object_retention(
+            bucket_name=self._bucket, object_name=key, version_id=version_id
+        )
+        if retention is not None and retention.retain_until_date > asked:
             raise Locked(retention.retain_until_date) from cause
 
     def retain(self, key: str, until: datetime) -> None:
-        place = {"bucket_name": self._bucket, "object_name": key}
         with s3.translated():
             try:
-                self._client.set_object_retention(**place, config=Retention(COMPLIANCE, until))
+                self._client.set_object_retention(
+                    bucket_name=self._bucket,
+                    object_name=key,
+                    config=Retention(COMPLIANCE, until),
+                )
             except S3Error as error:
                 if error.code in _MISSING:
                     return
-                retention = self._client.get_object_retention(**place)
+                retention = self._client.get_object_retention(
+                    bucket_name=self._bucket, object_name=key
+                )
                 if retention is not None and retention.retain_until_date > until:
                     raise Locked(retention.retain_until_date) from error
                 raise

@@ -5,6 +5,7 @@ account included; and what is destroyed, with its proof.
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,11 @@ def test_a_retention_is_shortened_by_nobody_not_even_by_the_stores_root(
     store.refuses_deletion()
     for mode, end in ((COMPLIANCE, until - timedelta(days=1)), (GOVERNANCE, until)):
         store.refuses(
-            lambda mode=mode, end=end: store.client.set_object_retention(  # type: ignore[misc]
-                **store.place, config=Retention(mode, end), version_id=store.version
+            partial(
+                store.client.set_object_retention,
+                **store.place,
+                config=Retention(mode, end),
+                version_id=store.version,
             )
         )
     assert store.retention() == retention
