@@ -63,7 +63,7 @@ def fill(running: stack.Stack, url: str, owner_id: uuid.UUID, count: int) -> lis
         connection.execute("CREATE INDEX ON plain_entries USING gin (lexemes)")
         connection.commit()
         connection.autocommit = True
-        connection.execute("VACUUM ANALYZE")
+        connection.execute("VACUUM ANALYZE documents, search_entries, plain_entries")
     database.engine.dispose()
     return words
 
@@ -101,9 +101,11 @@ def _write(
     ]
     if table == "search_entries":
         columns = "document_id, owner_id, create_time, name, media_type, size_bytes, sha256, state"
-        with cursor.copy(f"COPY documents ({columns}, index_time) FROM STDIN") as copy:
-            for row, (name, _) in zip(rows, batch, strict=True):
-                copy.write_row((*row, name, "application/pdf", 1, "0" * 64, "AVAILABLE", None))
+        # With a place in the log of receipts already: nothing else is to be done about them.
+        with cursor.copy(f"COPY documents ({columns}, index_time, leaf_index) FROM STDIN") as copy:
+            for place, (row, (name, _)) in enumerate(zip(rows, batch, strict=True), start=first):
+                said = (name, "application/pdf", 1, "0" * 64, "AVAILABLE", None, place)
+                copy.write_row((*row, *said))
     entries = sql.SQL("COPY {} (document_id, owner_id, create_time, lexemes) FROM STDIN")
     with cursor.copy(entries.format(sql.Identifier(table))) as copy:
         for row, vector in zip(rows, vectors, strict=True):

@@ -38,7 +38,10 @@ def vocabulary() -> list[str]:
     while len(found) < WORDS:
         syllables = chance.randint(1, 3)
         stem = "".join(chance.choice(_STARTS) + chance.choice(_MIDDLES) for _ in range(syllables))
-        found.setdefault(stem + chance.choice(_ENDS))
+        word = stem + chance.choice(_ENDS)
+        # Shorter ones may be words that are not looked for.
+        if len(word) > 4:
+            found.setdefault(word)
     return list(found)
 
 
