@@ -83,6 +83,7 @@ class ReadingMethods:
 
         Raises:
             NotFound: it does not exist, or is not the caller's to see.
+            Gone: another reads what is to be read once.
             Unavailable: it hangs on a consent that cannot be checked, or cannot be recorded.
         """
         caller = self.call.authenticated
@@ -92,8 +93,11 @@ class ReadingMethods:
             return Opened(row, None)
         share = self._consented(row, shares)
         with self.db.transaction() as session:
-            # A consent takes a while to ask for.
-            Shares(session).confirm(share.share_id)
+            if share.read_once and action == accesses.READ:
+                Shares(session).claim(share.share_id, caller)
+            else:
+                # A consent takes a while to ask for.
+                Shares(session).confirm(share.share_id)
             Accesses(self.events, caller).by_share(row, action, share.share_id)
         return Opened(row, share)
 
@@ -142,14 +146,8 @@ class ReadingMethods:
         with which a share to read it once ends.
 
         Raises:
-            NotFound: the share has ended. Gone: another reads what is to be read once.
+            NotFound: the share has ended.
         """
-        if share.read_once:
-            with self.db.transaction() as session:
-                Shares(session).claim(share.share_id, self.call.authenticated)
-        return self._watched(share, chunks, ends=ends and share.read_once)
-
-    def _watched(self, share: ShareRow, chunks: Iterable[bytes], *, ends: bool) -> Iterator[bytes]:
         with self.readings.of(share.share_id, self.call) as reading:
             for chunk in chunks:
                 if reading.due():
@@ -157,7 +155,7 @@ class ReadingMethods:
                         Shares(session).confirm(share.share_id)
                     reading.seen()
                 yield chunk
-        if ends:
+        if ends and share.read_once:
             with self.db.transaction() as session:
                 Shares(session).end(share.share_id, End.READ, self.events)
 
