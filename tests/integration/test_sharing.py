@@ -353,20 +353,22 @@ def test_an_agent_passes_on_what_the_owner_consents_to(
 
 
 def test_revoking_a_consent_cuts_off_whoever_reads_by_it(
-    documents: Client, identity: Client, token: str, realm: Realm
+    narrow: Client, identity: Client, token: str, realm: Realm, stack: dict[str, Any]
 ) -> None:
-    document_id = vault.deposit(documents, token, vault.unique_bytes(40 * 1024 * 1024)).document_id
-    share(documents, token, document_id, administration=VILLE)
+    document_id = vault.deposit(narrow, token, vault.unique_bytes(40 * 1024 * 1024)).document_id
+    share(narrow, token, document_id, administration=VILLE)
     consent_id = consents(identity, token)
-    share(documents, realm.token("agent"), document_id, administration=CAF)
+    share(narrow, realm.token("agent"), document_id, administration=CAF)
     request = documents_pb2.ReadContentRequest(document_id=document_id)
     caf = realm.client_token("partner-caf")
-    call = documents.start("read_content", request, token=caf, timeout=60)
-    ended = threading.Event()
-    call.add_callback(ended.set)
+    call = narrow.start("read_content", request, token=caf, timeout=60)
     next(call)
-    identity.revoke_consent(consents_pb2.RevokeConsentRequest(consent_id=consent_id), token=token)
-    assert ended.wait(2.0 + SLACK)
+    before = cut(stack)
+    revoking = consents_pb2.RevokeConsentRequest(consent_id=consent_id)
+    identity.revoke_consent(revoking, token=token)
+    eventually(lambda: cut(stack) > before, within=2 * AT_ONCE + SLACK)
+    refused = refusal(lambda: list(call))
+    assert refused.code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.CANCELLED)
 
 
 # ---- with a watermark ---------------------------------------------------------------------------
