@@ -19,8 +19,8 @@ class Client:
     streams. The call itself is ``client.start("get_me", request, …)``.
     """
 
-    def __init__(self, area: str, address: str) -> None:
-        self.channel = grpc.insecure_channel(address)
+    def __init__(self, area: str, address: str, options: Sequence[tuple[str, Any]] = ()) -> None:
+        self.channel = grpc.insecure_channel(address, options=list(options))
         self._calls: dict[str, Callable[..., Any]] = {}
         self._streams: dict[str, bool] = {}
         for method in contracts.service(contracts.SERVICES[area]).methods:

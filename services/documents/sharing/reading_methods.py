@@ -87,10 +87,12 @@ class ReadingMethods:
             yield documents_pb2.ReadContentResponse(chunk=chunk)
 
     def _opened(self, document_id: str, action: str, version: int) -> Opened:
-        """A version of a document (0: the one that it shows) that the caller may see. What is another's is on record when this returns.
+        """A version of a document that the caller may see; 0 is the one that it shows. What is
+        another's is on record when this returns.
 
         Raises:
             NotFound: it does not exist, or is not the caller's to see.
+            Gone: another reads what is to be read once.
             Unavailable: it hangs on a consent that cannot be checked, or cannot be recorded.
         """
         caller = self.call.authenticated
@@ -101,8 +103,11 @@ class ReadingMethods:
             return Opened(document, row, None)
         share = self._consented(document, shares)
         with self.db.transaction() as session:
-            # A consent takes a while to ask for.
-            Shares(session).confirm(share.share_id)
+            if share.read_once and action == accesses.READ:
+                Shares(session).claim(share.share_id, caller)
+            else:
+                # A consent takes a while to ask for.
+                Shares(session).confirm(share.share_id)
             Accesses(self.events, caller).by_share(document, action, share.share_id)
         return Opened(document, row, share)
 
@@ -151,14 +156,8 @@ class ReadingMethods:
         with which a share to read it once ends.
 
         Raises:
-            NotFound: the share has ended. Gone: another reads what is to be read once.
+            NotFound: the share has ended.
         """
-        if share.read_once:
-            with self.db.transaction() as session:
-                Shares(session).claim(share.share_id, self.call.authenticated)
-        return self._watched(share, chunks, ends=ends and share.read_once)
-
-    def _watched(self, share: ShareRow, chunks: Iterable[bytes], *, ends: bool) -> Iterator[bytes]:
         with self.readings.of(share.share_id, self.call) as reading:
             for chunk in chunks:
                 if reading.due():
@@ -166,7 +165,7 @@ class ReadingMethods:
                         Shares(session).confirm(share.share_id)
                     reading.seen()
                 yield chunk
-        if ends:
+        if ends and share.read_once:
             with self.db.transaction() as session:
                 Shares(session).end(share.share_id, End.READ, self.events)
 
