@@ -77,11 +77,12 @@ def _tried(
     failures: tuple[type[Exception], ...],
     words: Callable[[Exception], str],
 ) -> Finding:
+    faults: tuple[type[Exception], ...] = (Missing, DomainError, *failures)
     try:
         return Finding(check.name, Verdict.OK, check.run(subject))
     except Unknown as error:
         return Finding(check.name, Verdict.UNKNOWN, str(error), check.needed_by, check.mend)
-    except (Missing, DomainError, *failures) as error:
+    except faults as error:
         verdict = Verdict.FAULT if check.needed_by else Verdict.WARNING
         found = words(error) if isinstance(error, failures) else str(error)
         return Finding(check.name, verdict, found, check.needed_by, check.mend)

@@ -56,7 +56,7 @@ def _send(data: memoryview, part: dict[str, Any]) -> None:
     head += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="part"\r\n\r\n'
     tail = f"\r\n--{boundary}--\r\n"
     start, size = int(part.get("offset", 0)), int(part["sizeBytes"])
-    pieces = [head.encode(), data[start : start + size], tail.encode()]
+    pieces: list[bytes | memoryview] = [head.encode(), data[start : start + size], tail.encode()]
     connection = http.client.HTTPConnection(address.netloc, timeout=60)
     headers = {
         "Content-Type": f"multipart/form-data; boundary={boundary}",

@@ -16,13 +16,14 @@ def why_not_locking(settings: s3.StorageSettings) -> str | None:
     """
     client = s3.connect(settings)
     with s3.translated():
+        # Asked first: of a missing bucket too, MinIO says that it has no lock.
+        if not client.bucket_exists(bucket_name=settings.bucket):
+            return f"the bucket {settings.bucket} is missing"
         try:
             client.get_object_lock_config(bucket_name=settings.bucket)
         except S3Error as error:
             if error.code in s3.LACKING:
                 return "the object store has no object lock"
-            if error.code == "NoSuchBucket":
-                return f"the bucket {settings.bucket} is missing"
             if error.code != "ObjectLockConfigurationNotFoundError":
                 raise
             return f"the bucket {settings.bucket} was made without object lock"

@@ -48,4 +48,6 @@ def storage(as_json: bool, own: bool, data: Path | None) -> None:
 
 def _words(error: Exception) -> str:
     # Their own sentences hold addresses that were signed.
-    return f"refused ({error.code})" if isinstance(error, S3Error) else type(error).__name__
+    if isinstance(error, S3Error):
+        return f"refused ({error.code})"
+    return f"does not answer ({type(error).__name__})"

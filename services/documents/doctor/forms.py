@@ -65,7 +65,9 @@ def _form(place: Place, key: str, lasts: timedelta = timedelta(minutes=5)) -> Fo
 
 def _send(form: Form, data: bytes, changed: Mapping[str, str] | None = None) -> int:
     """As a browser does; the status that is answered."""
-    fields = {**form.fields, **(changed or {}), "file": ("part", data)}
+    fields: dict[str, str | tuple[str, bytes]] = {**form.fields, **(changed or {})}
+    # S3 ignores what comes behind the file.
+    fields["file"] = ("part", data)
     return urllib3.request("POST", form.url, fields=fields, timeout=30.0, retries=False).status
 
 
