@@ -27,10 +27,10 @@ from sqlalchemy.dialects.postgresql import UUID, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone import paging
+from backbone.acting import Acting
 from backbone.backoff import pause
 from backbone.database import Base
 from backbone.errors import Conflict, NotFound
-from backbone.tokens import Caller
 from services.documents.checks.verdict import Reason, Remark
 
 # Those that say the same of a document.
@@ -188,25 +188,27 @@ class Documents:
         self._session.add(row)
         self._session.flush()
 
-    def readable(self, document_id: str, caller: Caller) -> DocumentRow:
-        """A document that the caller owns, or that is shared with its administration now.
+    def readable(self, document_id: str, acting: Acting) -> DocumentRow:
+        """A document of whom the call is made for, or that is shared with the caller's
+        administration now.
 
         Raises:
             NotFound: it does not exist, or is not the caller's to see.
         """
         shared = exists().where(
             ShareRow.document_id == DocumentRow.document_id,
-            ShareRow.administration == caller.administration,
+            ShareRow.administration == acting.administration,
             ShareRow.administration != "",
             ShareRow.expire_time > func.now(),
         )
-        return self._one(document_id, or_(DocumentRow.owner_id == _uuid(caller.subject), shared))
+        owned = DocumentRow.owner_id == _uuid(acting.principal_id)
+        return self._one(document_id, or_(owned, shared))
 
-    def owned(self, document_id: str, caller: Caller) -> DocumentRow:
+    def owned(self, document_id: str, owner_id: str) -> DocumentRow:
         """Raises:
         NotFound: it does not exist, or is another's.
         """
-        return self._one(document_id, DocumentRow.owner_id == _uuid(caller.subject))
+        return self._one(document_id, DocumentRow.owner_id == _uuid(owner_id))
 
     def _one(self, document_id: str, condition: ColumnElement[bool]) -> DocumentRow:
         query = select(DocumentRow).where(DocumentRow.document_id == uuid.UUID(document_id))

@@ -67,10 +67,10 @@ class ReceiptMethods:
     ) -> documents_pb2.GetReceiptResponse:
         end = time.monotonic() + RECEIPT_SECONDS
         with self.db.transaction() as session:
-            row = Documents(session).readable(request.document_id, self.call.authenticated)
+            row = Documents(session).readable(request.document_id, self.call.acting)
             self._accesses(session).record(row, accesses.RECEIPT)
         size, receipt = self._receipt(request.document_id)
-        with self.live.watching(Log.NAME, self.call.authenticated.subject) as bell:
+        with self.live.watching(Log.NAME, self.call.acting.actor.subject) as bell:
             while not self._complete(receipt) and self.call.active() and time.monotonic() < end:
                 bell.wait(size, timeout=RECEIPT_PAUSE)
                 size, receipt = self._receipt(request.document_id)
@@ -83,7 +83,7 @@ class ReceiptMethods:
         """The size of the log, and the receipt that it gives."""
         with self.db.transaction() as session:
             log = Log(session)
-            row = Documents(session).readable(document_id, self.call.authenticated)
+            row = Documents(session).readable(document_id, self.call.acting)
             row.require_not_refused()
             return log.size(), log.receipt(row)
 

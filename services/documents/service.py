@@ -16,6 +16,7 @@ from backbone.errors import Conflict, InvalidInput
 from backbone.events import Events, Publisher
 from backbone.live import Live, Watchers
 from backbone.loops import loop
+from backbone.mandates import IdentityMandates
 from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
 from backbone.settings import PREFIX
 from services.documents import accesses
@@ -59,6 +60,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
     keys: OwnerKeys = Keyring()
     seals: Seals = Sealing()
     identity: Stub = GrpcClient("identity")
+    mandates: Stub = IdentityMandates()
     notifications: Stub = GrpcClient("notifications")
     checks: Checks = Checking()
     rounds: Rounds = Reconciling()
@@ -74,7 +76,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
         intake = Intake(announced, _chunks(requests), self.settings.max_bytes)
         row = DocumentRow(
             document_id=uuid.uuid4(),
-            owner_id=uuid.UUID(self.call.authenticated.subject),
+            owner_id=self._owner(),
             name=announced.name,
             media_type=announced.media_type,
         )
@@ -89,6 +91,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
         row.traceparent = telemetry.traceparent()
         with self.db.transaction() as session:
             Documents(session).add(row)
+            self._accesses(session).record(row, accesses.DEPOSIT)
             self.events.publish(row.received())
             after_commit(self.checks.ring)
 
@@ -115,26 +118,30 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
     def open_upload(self, request: uploads_pb2.OpenUploadRequest) -> uploads_pb2.OpenUploadResponse:
         header = request.header
         announced = Announcement(header.name, header.media_type, header.size_bytes, header.sha256)
-        upload = self._uploading().open(self._caller(), announced)
+        upload = self._uploading().open(self._owner(), announced)
         return uploads_pb2.OpenUploadResponse(upload=upload)
 
     @grpc
     def get_upload(self, request: uploads_pb2.GetUploadRequest) -> uploads_pb2.GetUploadResponse:
-        upload = self._uploading().get(self._caller(), request.document_id)
+        upload = self._uploading().get(self._owner(), request.document_id)
         return uploads_pb2.GetUploadResponse(upload=upload)
 
     @grpc
     def complete_upload(
         self, request: uploads_pb2.CompleteUploadRequest
     ) -> documents_pb2.CompleteUploadResponse:
-        row = self._uploading().complete(self._caller(), request.document_id)
+        row = self._uploading().complete(
+            self._owner(),
+            request.document_id,
+            lambda session, row: self._accesses(session).record(row, accesses.DEPOSIT),
+        )
         return documents_pb2.CompleteUploadResponse(document=row.to_proto())
 
     @grpc
     def abandon_upload(
         self, request: uploads_pb2.AbandonUploadRequest
     ) -> uploads_pb2.AbandonUploadResponse:
-        self._uploading().abandon(self._caller(), request.document_id)
+        self._uploading().abandon(self._owner(), request.document_id)
         return uploads_pb2.AbandonUploadResponse()
 
     @loop(every=5.0)
@@ -145,15 +152,16 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
     def _uploading(self) -> Uploading:
         return Uploading(self.db, self.events, self.quarantine, self.checks, self.upload_settings)
 
-    def _caller(self) -> uuid.UUID:
-        return uuid.UUID(self.call.authenticated.subject)
+    def _owner(self) -> uuid.UUID:
+        return uuid.UUID(self.call.acting.principal_id)
 
     @grpc
     def list_documents(
         self, request: documents_pb2.ListDocumentsRequest
     ) -> documents_pb2.ListDocumentsResponse:
-        owner = self.call.authenticated.subject
+        owner = self.call.acting.principal_id
         with self.db.transaction() as session:
+            self._accesses(session).record_list()
             rows, token = Documents(session).page(owner, request.page_size, request.page_token)
         return documents_pb2.ListDocumentsResponse(
             documents=[row.to_proto() for row in rows], next_page_token=token
@@ -164,7 +172,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
         self, request: documents_pb2.GetDocumentRequest
     ) -> documents_pb2.GetDocumentResponse:
         with self.db.transaction() as session:
-            row = Documents(session).readable(request.document_id, self.call.authenticated)
+            row = Documents(session).readable(request.document_id, self.call.acting)
             self._accesses(session).record(row, accesses.DESCRIBE)
         return documents_pb2.GetDocumentResponse(document=row.to_proto())
 
@@ -173,7 +181,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
         self, request: documents_pb2.ReadContentRequest
     ) -> Iterator[documents_pb2.ReadContentResponse]:
         with self.db.transaction() as session:
-            row = Documents(session).readable(request.document_id, self.call.authenticated)
+            row = Documents(session).readable(request.document_id, self.call.acting)
             row.require_available()
             self._accesses(session).record(row, accesses.READ)
         offset, length = ranges.resolve(request.offset, request.length, row.size_bytes)
@@ -195,8 +203,9 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
             raise InvalidInput.field("expire_time", "PAST", "must lie in the future")
         with self.db.transaction() as session:
             documents = Documents(session)
-            row = documents.owned(request.document_id, self.call.authenticated)
+            row = documents.owned(request.document_id, self.call.acting.principal_id)
             row.require_available()
+            self._accesses(session).record(row, accesses.SHARE)
             share = documents.share(row, request.administration, request.purpose, expire_time)
             event = events_pb2.DocumentShared(
                 document_id=str(row.document_id),
@@ -212,7 +221,7 @@ class DocumentsService(KeyMethods, ReceiptMethods, RightsMethods):
         return Contents(self.store, self.keys)
 
     def _accesses(self, session: Session) -> Accesses:
-        return Accesses(session, self.events, self.call.authenticated)
+        return Accesses(session, self.events, self.call.acting)
 
 
 def _announcement(first: documents_pb2.DepositDocumentRequest | None) -> Announcement:

@@ -1,11 +1,13 @@
 """Uploading: opened, gone on with, completed or given up; each change with its event."""
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from administration.documents.v1 import events_pb2, uploads_pb2
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.orm import Session
 
 from backbone import telemetry
 from backbone.database import Transactions, after_commit
@@ -77,8 +79,14 @@ class Uploading:
             row = Uploads(session).owned(document_id, owner_id)
         return self._told(row, self._quarantine.sizes(document_id))
 
-    def complete(self, owner_id: uuid.UUID, document_id: str) -> DocumentRow:
-        """The document that an upload becomes, or became.
+    def complete(
+        self,
+        owner_id: uuid.UUID,
+        document_id: str,
+        record: Callable[[Session, DocumentRow], None],
+    ) -> DocumentRow:
+        """The document that an upload becomes, or became. `record` is called in the transaction
+        that gives it.
 
         Raises:
             NotFound: as above. Conflict: a part is missing.
@@ -87,6 +95,7 @@ class Uploading:
         with self._db.transaction() as session:
             made = session.get(DocumentRow, uuid.UUID(document_id))
             if made is not None and made.owner_id == owner_id:
+                record(session, made)
                 return made
             row = Uploads(session).owned(document_id, owner_id, lock=True)
             missing = [part for part in self._parts(row) if sizes.get(part.key) != part.size]
@@ -107,6 +116,7 @@ class Uploading:
             )
             Documents(session).add(made)
             Uploads(session).remove(row)
+            record(session, made)
             self._events.publish(made.received())
             after_commit(self._checks.ring)
         return made
