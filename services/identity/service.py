@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 from administration.identity.v1 import (
     consents_pb2,
-    events_pb2,
     identity_pb2,
     journal_pb2,
     keyring_pb2,
@@ -18,7 +17,7 @@ from backbone.events import Events, Publisher
 from backbone.mandates import Mandates
 from backbone.rpc import Call, CurrentCall, Grpc
 from backbone.settings import EventSettings, RealmSettings
-from services.identity.accounts import Accounts, to_proto
+from services.identity.accounts import Accounts, to_proto, told
 from services.identity.administrations import Administrations, KnownAdministrations
 from services.identity.consents import Consents
 from services.identity.domain.account import Account, Profile
@@ -75,8 +74,16 @@ class IdentityService(
             profile = Profile.of_claims(
                 caller.name, caller.email, caller.email_verified, caller.locale
             )
-            account = self._seen(caller.subject, profile)
+            issued = datetime.fromtimestamp(caller.issued_at, UTC)
+            account = self._seen(caller.subject, profile, issued)
         return identity_pb2.GetMeResponse(account=to_proto(account))
+
+    @grpc
+    def update_me(self, request: identity_pb2.UpdateMeRequest) -> identity_pb2.UpdateMeResponse:
+        account_id = self.call.authenticated.subject
+        # The realm first: what it does not take, nobody is told.
+        self.realm.set_locale(account_id, request.locale)
+        return identity_pb2.UpdateMeResponse(account=to_proto(self._asked(account_id)))
 
     def _record(self, action: str, resource: tuple[str, str]) -> None:
         """In the journal of whom the caller represents, if they do."""
@@ -99,14 +106,17 @@ class IdentityService(
         with self.db.transaction() as session:
             account = Accounts(session).find(account_id)
         # Someone who deposited before ever opening their account: the realm knows them.
-        return account or self._seen(account_id, self.realm.profile(account_id))
+        return account or self._asked(account_id)
 
-    def _seen(self, account_id: str, profile: Profile) -> Account:
+    def _asked(self, account_id: str) -> Account:
+        """What the realm says now."""
+        now = datetime.now(UTC)
+        return self._seen(account_id, self.realm.profile(account_id), now)
+
+    def _seen(self, account_id: str, profile: Profile, as_of: datetime) -> Account:
         with self.db.transaction() as session:
-            account, created = Accounts(session).see(account_id, profile)
-            if created:
-                event = events_pb2.AccountCreated(account_id=account_id)
-                event.create_time.FromDatetime(account.create_time)
+            account, seen = Accounts(session).see(account_id, profile, as_of)
+            if (event := told(account, seen, as_of)) is not None:
                 self.events.publish(event)
         return account
 
