@@ -78,7 +78,7 @@ class Accounts:
             return Account(account_id, profile, created), Seen.CREATED
         updated = self._session.execute(
             update(AccountRow)
-            .where(AccountRow.account_id == key, AccountRow.as_of < as_of)
+            .where(AccountRow.account_id == key, AccountRow.as_of <= as_of)
             .values(**values)
             .returning(AccountRow.create_time)
         ).scalar()

@@ -68,7 +68,7 @@ class IdentityService(
         acting = self.call.acting
         if acting.mandate_id:
             account = self._known(acting.principal_id)
-            self._record("account.read", ("account", account.account_id))
+            self._tell_principal("account.read", ("account", account.account_id))
         else:
             caller = acting.actor
             profile = Profile.of_claims(
@@ -85,7 +85,7 @@ class IdentityService(
         self.realm.set_locale(account_id, request.locale)
         return identity_pb2.UpdateMeResponse(account=to_proto(self._asked(account_id)))
 
-    def _record(self, action: str, resource: tuple[str, str]) -> None:
+    def _tell_principal(self, action: str, resource: tuple[str, str]) -> None:
         """In the journal of whom the caller represents, if they do."""
         if self.call.acting.mandate_id:
             with self.db.transaction():
@@ -145,7 +145,7 @@ class IdentityService(
     ) -> consents_pb2.ListConsentsResponse:
         with self.db.transaction() as session:
             account_id = self.call.acting.principal_id
-            self._record("consents.list", ("account", account_id))
+            self._tell_principal("consents.list", ("account", account_id))
             consents = Consents(session, account_id)
             rows, token = consents.page(request.page_size, request.page_token)
         return consents_pb2.ListConsentsResponse(
@@ -158,7 +158,7 @@ class IdentityService(
     ) -> consents_pb2.GetConsentResponse:
         with self.db.transaction() as session:
             row = Consents(session, self.call.acting.principal_id).get(request.consent_id)
-            self._record("consents.read", ("consent", request.consent_id))
+            self._tell_principal("consents.read", ("consent", request.consent_id))
         return consents_pb2.GetConsentResponse(consent=row.to_proto())
 
     @grpc
