@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from administration.identity.v1 import events_pb2, journal_pb2
 
+from backbone.acting import Acting
 from backbone.tokens import Caller
 
 
@@ -27,12 +28,34 @@ def accessed(
         actor_id=caller.subject,
         actor_kind=actor_kind(caller),
         administration=administration or caller.administration,
-        action=action,
-        resource_type=resource[0],
-        resource_id=resource[1],
-        grounds=grounds[0],
-        grounds_id=grounds[1],
     )
+    return _now(event, action, resource, grounds)
+
+
+def represented(
+    acting: Acting, action: str, resource: tuple[str, str]
+) -> events_pb2.PersonalDataAccessed:
+    """The event of what was done for another, by mandate: a person, whatever else their token says
+    they are.
+    """
+    event = events_pb2.PersonalDataAccessed(
+        person_id=acting.principal_id,
+        actor_id=acting.actor.subject,
+        actor_kind=journal_pb2.ACTOR_KIND_PERSON,
+    )
+    grounds = (journal_pb2.GROUNDS_MANDATE, acting.mandate_id)
+    return _now(event, action, resource, grounds)
+
+
+def _now(
+    event: events_pb2.PersonalDataAccessed,
+    action: str,
+    resource: tuple[str, str],
+    grounds: tuple[journal_pb2.Grounds.ValueType, str],
+) -> events_pb2.PersonalDataAccessed:
+    event.action = action
+    event.resource_type, event.resource_id = resource
+    event.grounds, event.grounds_id = grounds
     event.access_time.FromDatetime(datetime.now(UTC))
     return event
 

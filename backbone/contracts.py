@@ -58,12 +58,13 @@ def access_rule(method: descriptor.MethodDescriptor) -> options_pb2.AccessRule:
     """Who may call `method`.
 
     Raises:
-        ContractError: no rule is declared, or an empty one: both would be a mistake.
+        ContractError: no rule is declared, or an empty one: both would be a mistake; or nobody
+            calls the method, who could call it for another.
     """
     options = method.GetOptions()
     if options.HasExtension(options_pb2.access):
         rule: options_pb2.AccessRule = options.Extensions[options_pb2.access]
-        if rule.public != bool(rule.roles):
+        if rule.public != bool(rule.roles) and not (rule.public and rule.mandate_scope):
             return rule
     raise ContractError(
         f"{method.full_name} has no access rule: declare"

@@ -21,6 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import Attributes
 from pythonjsonlogger.json import JsonFormatter
 
+from backbone import acting
 from backbone.settings import TelemetrySettings
 
 tracer = trace.get_tracer("backbone")
@@ -30,13 +31,17 @@ _ROOT = Context()
 _ratio = 1.0
 
 
-class _TraceIds(logging.Filter):
-    """Puts the current trace and span on every line, so that a log leads to its trace."""
+class Identifiers(logging.Filter):
+    """Puts the current trace and span on every line, so that a log leads to its trace; and within
+    a call for another, who acts for whom.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         if context := current_span_context():
             record.trace_id = trace.format_trace_id(context.trace_id)
             record.span_id = trace.format_span_id(context.span_id)
+        for name, value in acting.identifiers().items():
+            setattr(record, name, value)
         return True
 
 
@@ -54,7 +59,7 @@ def setup(service: str, settings: TelemetrySettings) -> TracerProvider:
             defaults={"trace_id": None, "span_id": None},
         )
     )
-    handler.addFilter(_TraceIds())
+    handler.addFilter(Identifiers())
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     # These tell every connection and every retry, which the backbone's own lines say once.
     for noisy in ("kafka", "urllib3", "alembic"):

@@ -116,7 +116,7 @@ def _value_tests(rules: options_pb2.FieldRules) -> Iterator[Test]:
         match = re.compile(rules.pattern, re.ASCII).fullmatch
         yield lambda value: match(value) is not None, "PATTERN", f"must match {rules.pattern}"
     if rules.uuid:
-        yield _is_uuid, "UUID", "must be a UUID (RFC 9562)"
+        yield is_uuid, "UUID", "must be a UUID (RFC 9562)"
     if rules.HasField("minimum"):
         low = rules.minimum
         yield lambda value: value >= low, "MINIMUM", f"must be at least {low}"
@@ -130,5 +130,6 @@ def _is_moment(value: Any) -> bool:
     return bool(in_calendar and 0 <= value.nanos < 1_000_000_000)
 
 
-def _is_uuid(value: str) -> bool:
+def is_uuid(value: str) -> bool:
+    """Whether a text is a UUID (RFC 9562), in either case, with hyphens."""
     return _UUID(value) is not None

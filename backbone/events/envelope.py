@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from google.protobuf import descriptor_pool, json_format
 from google.protobuf.message import Message
 
-from backbone import contracts, telemetry
+from backbone import acting, contracts, telemetry
 
 CONTENT_TYPE = "application/json"
 MAX_DATA_BYTES = 256 * 1024
@@ -49,7 +49,11 @@ def attributes(
     event_id: uuid.UUID | None = None,
     time: datetime | None = None,
 ) -> dict[str, str]:
-    """The CloudEvents attributes of an event: a new one that happens now, unless it is said."""
+    """The CloudEvents attributes of an event: a new one that happens now, unless it is said.
+
+    Within a call for another they tell by extension attributes who acts, for whom, and by which
+    mandate (`Acting.identifiers`).
+    """
     declared = contracts.event(message.DESCRIPTOR)
     key = str(getattr(message, declared.key_field))
     if not key:
@@ -68,6 +72,7 @@ def attributes(
         "time": (time or datetime.now(UTC)).isoformat(),
         "dataschema": f"{schemas}/{message.DESCRIPTOR.full_name}.json",
         **({"traceparent": parent} if (parent := telemetry.traceparent()) else {}),
+        **acting.identifiers(),
     }
 
 

@@ -9,6 +9,8 @@ import grpc
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 
+from backbone import acting
+from backbone.acting import Acting
 from backbone.errors import DeadlineExceeded
 from backbone.tokens import Caller
 
@@ -19,7 +21,7 @@ _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 class Call:
     """What a method may know of its call."""
 
-    __slots__ = ("_context", "_stands", "caller", "deadline", "stopping")
+    __slots__ = ("_acting", "_context", "_for_others", "_stands", "caller", "deadline", "stopping")
 
     def __init__(
         self,
@@ -27,8 +29,13 @@ class Call:
         context: grpc.ServicerContext,
         stopping: Callable[[], bool],
         stands: Callable[[Caller], bool],
+        *,
+        for_others: bool = False,
     ) -> None:
+        """`for_others`: the method is one that can be called for another."""
         self.caller = caller
+        self._for_others = for_others
+        self._acting: Acting | None = None
         self._stands = stands
         self._context = context
         self.stopping = stopping
@@ -40,9 +47,22 @@ class Call:
 
     @property
     def authenticated(self) -> Caller:
-        """The caller of a method that is not public."""
+        """The caller of a method that is not public, and that nobody calls for another.
+
+        Raises:
+            RuntimeError: the method can be called for another: taking the caller for the person
+                whose affairs it is about would be a mistake.
+        """
+        if self._for_others:
+            raise RuntimeError("a method with a mandate_scope asks `acting`, not `authenticated`")
         assert self.caller is not None, "the access rule let nobody in without a token"
         return self.caller
+
+    @property
+    def acting(self) -> Acting:
+        """Who calls a method that is not public, and whose affairs it is about."""
+        assert self.caller is not None, "the access rule let nobody in without a token"
+        return self._acting or Acting(self.caller, self.caller.subject)
 
     def active(self) -> bool:
         """False once the caller has gone or its access has ended, or the service is stopping."""
@@ -69,6 +89,12 @@ class Call:
         if self.deadline is not None and time.monotonic() >= self.deadline:
             raise DeadlineExceeded("The deadline passed before the call was served.")
         _deadline.set(self.deadline)
+        acting.serve(None)
+
+    def act(self, represented: Acting) -> None:
+        """Makes this a call for another, and the current thread's work with it."""
+        self._acting = represented
+        acting.serve(represented)
 
 
 def remaining(limit: float) -> float:

@@ -1,4 +1,5 @@
-"""The chain of every call: deadline, token, access rule, field rules, trace and metrics, errors.
+"""The chain of every call: deadline, token, access rule, mandate, field rules, trace and metrics,
+errors.
 
 One place for all services: a method begins with a caller who may call it and a request that its
 contract allows, and ends in a response or in a status that the error table made.
@@ -8,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
@@ -17,12 +18,16 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from prometheus_client import Histogram
 
-from backbone import contracts, errors, telemetry
+from backbone import acting, contracts, errors, telemetry
+from backbone.acting import Acting
 from backbone.dpop import Proofs, Routes, refused
-from backbone.errors import DomainError, Forbidden, Unauthenticated
+from backbone.errors import DomainError, Forbidden, InvalidInput, Unauthenticated
 from backbone.rpc.call import Call
 from backbone.tokens import LEVELS, Caller, TokenVerifier
-from backbone.validation import validator
+from backbone.validation import is_uuid, validator
+
+if TYPE_CHECKING:
+    from backbone.mandates import Mandates
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +46,8 @@ class Chain:
     """The chain for one rpc; `served` runs it around a call.
 
     Raises:
-        ContractError: the rpc has no access rule.
+        ContractError: the rpc has no access rule, or one that lets it be called for another in a
+            service without `mandates`.
     """
 
     def __init__(
@@ -50,12 +56,20 @@ class Chain:
         verifier: TokenVerifier,
         proofs: Proofs,
         stopping: Callable[[], bool],
+        mandates: "Mandates | None" = None,
     ) -> None:
         rule = contracts.access_rule(method)
         self.public = rule.public
         self.roles = frozenset(rule.roles)
         self.level: int = rule.level
         self.max_age: int = rule.max_age_seconds
+        self.mandate_scope: str = rule.mandate_scope
+        if self.mandate_scope and mandates is None:
+            raise contracts.ContractError(
+                f"{method.full_name} can be called for another: give its service"
+                " `mandates = IdentityMandates()`"
+            )
+        self.mandates = mandates
         self.routes = Routes(method)
         self.path = contracts.path(method)[1:]
         self.client_streaming = bool(method.client_streaming)
@@ -99,6 +113,27 @@ class Chain:
         ):
             raise self._step_up()
         return caller
+
+    def represented(self, caller: Caller | None, principal_id: str) -> Acting | None:
+        """Whom the caller acts for, as the metadata say; None when that is the caller.
+
+        Raises:
+            InvalidInput: it is no identifier. Forbidden: the method cannot be called for another,
+            or no mandate lets this caller. Unavailable: that cannot be told now.
+        """
+        if not is_uuid(principal_id):
+            raise InvalidInput.field(acting.HEADER, "UUID", "must be one UUID (RFC 9562)")
+        principal_id = principal_id.lower()
+        if caller is not None and caller.subject == principal_id:
+            return None
+        if caller is None or not self.mandate_scope:
+            raise Forbidden(
+                f"This is done for oneself alone: ask without {acting.HEADER}.",
+                reason="NOT_FOR_ANOTHER",
+            )
+        assert self.mandates is not None, "a chain with a mandate_scope has mandates"
+        mandate_id = self.mandates.require(caller.subject, principal_id, self.mandate_scope)
+        return Acting(caller, principal_id, mandate_id)
 
     def _check_possession(self, caller: Caller, scheme: str, proof: str, target: str) -> None:
         if not caller.key_thumbprint:
@@ -150,13 +185,16 @@ class _Served:
     def __enter__(self) -> tuple[Call, Any]:
         self.started = time.perf_counter()
         chain, context = self.chain, self.context
-        authorization = parent = None
+        authorization = parent = principal = None
         proof = target = ""
         for key, value in context.invocation_metadata():
             if key == "authorization":
                 authorization = value
             elif key == "traceparent":
                 parent = value
+            elif key == acting.METADATA:
+                # Two of them are no identifier: refused.
+                principal = f"{principal},{value}" if principal is not None else str(value)
             elif key == "dpop":
                 proof = str(value)
             elif key == "dpop-request":
@@ -173,8 +211,11 @@ class _Served:
                 context,
                 chain.stopping,
                 chain.verifier.stands,
+                for_others=bool(chain.mandate_scope),
             )
             call.enter()
+            if principal is not None:
+                self._represent(call, principal)
             if chain.client_streaming:
                 return call, chain.validated(self.request)
             chain.validate(self.request)
@@ -182,6 +223,14 @@ class _Served:
             self._end(error)
             raise
         return call, self.request
+
+    def _represent(self, call: Call, principal_id: str) -> None:
+        represented = self.chain.represented(call.caller, principal_id)
+        if represented is not None:
+            call.act(represented)
+            for name, value in represented.identifiers.items():
+                self.span.set_attribute(f"administration.{name}", value)
+            log.info("%s is called for another", self.chain.path)
 
     def __exit__(
         self,
@@ -200,6 +249,7 @@ class _Served:
             self.span.set_attribute("rpc.response.status_code", code)
             self.span.end()
         otel.detach(self.otel_token)
+        acting.serve(None)
         self.chain.observe(code, time.perf_counter() - self.started)
         if error is not None and not isinstance(error, GeneratorExit):
             trace_id = telemetry.trace_id(self.span)

@@ -50,7 +50,7 @@ class Grpc(Entrypoint):  # type: ignore[misc]
                 f" it has {', '.join(sorted(by_name))}"
             )
         server = self.server
-        chain = Chain(method, server.verifier, server.proofs, server.stopping)
+        chain = Chain(method, server.verifier, server.proofs, server.stopping, server.mandates)
         self.server.register(method, self._handler(method, chain))
 
     def stop(self) -> None:

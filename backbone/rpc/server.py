@@ -5,7 +5,7 @@ Health (grpc.health.v1) and reflection come from grpcio's own packages.
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
@@ -18,6 +18,9 @@ from backbone.dpop import Proofs
 from backbone.events.endings import AccessEndings
 from backbone.settings import ConfigurationError, RealmSettings, ServerSettings, load
 from backbone.tokens import TokenVerifier
+
+if TYPE_CHECKING:
+    from backbone.mandates import Mandates
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
     """Collects the handlers of every `@grpc` method, then serves them."""
 
     endings = AccessEndings()
+    # What a service sets that has methods which can be called for another.
+    mandates: "Mandates | None" = None
 
     def __init__(self) -> None:
         self._handlers: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}

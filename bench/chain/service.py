@@ -1,7 +1,7 @@
 """The same rpc as a service of the backbone: ``python -m bench.chain.service``.
 
-Four dependencies, as the project's own services have: the call, the database, another service and
-settings.
+Five dependencies, as the project's own services have: the call, the database, another service,
+mandates and settings.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings
 from backbone import contracts
 from backbone.database import Database, Transactions
 from backbone.dependencies import Settings
+from backbone.mandates import IdentityMandates
 from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
 from backbone.runner import run
 from backbone.settings import EventSettings
@@ -27,6 +28,7 @@ class Contacts:
     call: Call = CurrentCall()
     db: Transactions = Database()
     documents: Stub = GrpcClient("documents")
+    mandates: Stub = IdentityMandates()
     settings: BaseSettings = Settings(EventSettings)
 
     @grpc

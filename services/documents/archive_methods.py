@@ -44,7 +44,7 @@ class ArchiveMethods:
         with self.db.transaction() as session:
             documents = Documents(session)
             rows = [
-                documents.owned(document_id, self.call.authenticated)
+                documents.owned(document_id, self.call.authenticated.subject)
                 for document_id in dict.fromkeys(document_ids)
             ]
         for row in rows:

@@ -19,7 +19,6 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone import paging
 from backbone.errors import NotFound
-from backbone.tokens import Caller
 from services.documents.content_row import ContentRow
 from services.documents.content_row import State as State
 from services.documents.finding.order import Order
@@ -68,13 +67,13 @@ class Documents:
         """
         return self._one(document_id, true())
 
-    def owned(self, document_id: str, caller: Caller, *, lock: bool = False) -> DocumentRow:
+    def owned(self, document_id: str, owner_id: str, *, lock: bool = False) -> DocumentRow:
         """`lock`: no other transaction gives it a version until this one ends.
 
         Raises:
             NotFound: it does not exist, or is another's.
         """
-        return self.of_owner(document_id, subject_id(caller.subject), lock=lock)
+        return self.of_owner(document_id, subject_id(owner_id), lock=lock)
 
     def of_owner(self, document_id: str, owner_id: uuid.UUID, *, lock: bool = False) -> DocumentRow:
         """The same, by the owner's identifier."""

@@ -28,7 +28,7 @@ class FindingMethods:
     call: Call
     keys: OwnerKeys
     _opened: Callable[[str, str, int], Opened]
-    _caller: Callable[[], uuid.UUID]
+    _owner: Callable[[], uuid.UUID]
     _contents: Callable[[], Contents]
 
     @grpc
@@ -45,7 +45,7 @@ class FindingMethods:
     ) -> finding_pb2.ListFoldersResponse:
         page = (request.page_size, request.page_token)
         with self.db.transaction() as session:
-            folders, token = filters.folders(session, self._caller(), *page)
+            folders, token = filters.folders(session, self._owner(), *page)
         return finding_pb2.ListFoldersResponse(folders=folders, next_page_token=token)
 
     @grpc
@@ -55,7 +55,7 @@ class FindingMethods:
         page = (request.page_size, request.page_token)
         with self.db.transaction() as session:
             rows, token = Index(session, self.keys).search(
-                self._caller(), request.q, filters.conditions(request), *page
+                self._owner(), request.q, filters.conditions(request), *page
             )
         return documents_pb2.SearchDocumentsResponse(
             documents=[row.to_owner() for row in rows], next_page_token=token

@@ -12,10 +12,10 @@ from sqlalchemy import BigInteger, String, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from backbone.acting import Acting
 from backbone.database import Base
 from backbone.errors import OverQuota
 from backbone.settings import PREFIX
-from backbone.tokens import Caller
 
 PERSON, ADMINISTRATION = "person:", "administration:"
 
@@ -48,11 +48,11 @@ class UsageRow(Base):
     max_items: Mapped[int | None] = mapped_column(BigInteger)
 
 
-def payer_of(caller: Caller) -> str:
-    """Whose usage a caller's deposits are."""
-    if caller.administration:
-        return ADMINISTRATION + caller.administration
-    return PERSON + caller.subject
+def payer_of(acting: Acting) -> str:
+    """Whose usage the deposits of a call are."""
+    if acting.administration:
+        return ADMINISTRATION + acting.administration
+    return PERSON + acting.principal_id
 
 
 class Usages:

@@ -93,7 +93,7 @@ class ReceiptMethods:
         end = time.monotonic() + RECEIPT_SECONDS
         name = self._opened(document_id, accesses.RECEIPT, version).row.name
         size, receipt = self._receipt(document_id, version)
-        with self.live.watching(Log.NAME, self.call.authenticated.subject) as bell:
+        with self.live.watching(Log.NAME, self.call.acting.actor.subject) as bell:
             while not self._complete(receipt) and self.call.active() and time.monotonic() < end:
                 bell.wait(size, timeout=RECEIPT_PAUSE)
                 size, receipt = self._receipt(document_id, version)

@@ -50,7 +50,7 @@ class RetentionMethods:
         self, request: retention_pb2.SetRetentionRequest
     ) -> documents_pb2.SetRetentionResponse:
         with self.db.transaction() as session:
-            row = Keeping(session).owned(request.document_id, self._caller())
+            row = Keeping(session).owned(request.document_id, self._owner())
             chosen = self.rules.classes.get(request.retention_class)
             self.events.publish(retain(row, chosen, datetime.now(UTC)))
         return documents_pb2.SetRetentionResponse(document=self._settled(row).to_owner())
@@ -62,7 +62,7 @@ class RetentionMethods:
         self, request: retention_pb2.DeleteDocumentRequest
     ) -> documents_pb2.DeleteDocumentResponse:
         with self.db.transaction() as session:
-            row = Keeping(session).owned(request.document_id, self._caller())
+            row = Keeping(session).owned(request.document_id, self._owner())
             if row.purge_time is None:
                 require_deletable(row, self._basis(row))
                 row.purge_time = datetime.now(UTC) + self.rules.trash
@@ -78,7 +78,7 @@ class RetentionMethods:
         self, request: retention_pb2.RestoreDocumentRequest
     ) -> documents_pb2.RestoreDocumentResponse:
         with self.db.transaction() as session:
-            row = Keeping(session).owned(request.document_id, self._caller())
+            row = Keeping(session).owned(request.document_id, self._owner())
             if row.purge_time is not None:
                 row.purge_time = None
                 self.events.publish(
@@ -94,7 +94,7 @@ class RetentionMethods:
     ) -> documents_pb2.ListTrashResponse:
         with self.db.transaction() as session:
             rows, token = Keeping(session).trash(
-                str(self._caller()), request.page_size, request.page_token
+                str(self._owner()), request.page_size, request.page_token
             )
         return documents_pb2.ListTrashResponse(
             documents=[row.to_owner() for row in rows], next_page_token=token
@@ -107,7 +107,7 @@ class RetentionMethods:
         self, request: retention_pb2.ListDestructionsRequest
     ) -> retention_pb2.ListDestructionsResponse:
         with self.db.transaction() as session:
-            rows, token = Destructions(session, self._caller()).page(
+            rows, token = Destructions(session, self._owner()).page(
                 request.page_size, request.page_token
             )
         return retention_pb2.ListDestructionsResponse(
@@ -119,7 +119,7 @@ class RetentionMethods:
         self, request: retention_pb2.GetDestructionRequest
     ) -> retention_pb2.GetDestructionResponse:
         with self.db.transaction() as session:
-            row = Destructions(session, self._caller()).get(request.document_id)
+            row = Destructions(session, self._owner()).get(request.document_id)
         return retention_pb2.GetDestructionResponse(destruction=row.to_proto())
 
     # ---- what runs behind -----------------------------------------------------------------------

@@ -14,8 +14,11 @@ from backbone.errors import InvalidInput
 from backbone.events import Events, Publisher
 from backbone.live import Live, Watchers
 from backbone.loops import loop
+from backbone.mandates import IdentityMandates
 from backbone.rpc import Call, CurrentCall, Grpc, GrpcClient, Stub
 from backbone.settings import PREFIX
+from services.documents import accesses
+from services.documents.accesses import Accesses
 from services.documents.archive_methods import ArchiveMethods
 from services.documents.boxes.methods import BoxMethods
 from services.documents.checking import LOOK_SECONDS, Checker, Checking, Checks
@@ -81,6 +84,7 @@ class DocumentsService(
     keys: OwnerKeys = Keyring()
     seals: Seals = Sealing()
     identity: Stub = GrpcClient("identity")
+    mandates: Stub = IdentityMandates()
     notifications: Stub = GrpcClient("notifications")
     checks: Checks = Checking()
     readings: Readings = Reads()
@@ -101,7 +105,7 @@ class DocumentsService(
         intake = Intake(announced, chunks(requests), self.settings.max_bytes)
         row = DocumentRow(
             document_id=uuid.uuid4(),
-            owner_id=uuid.UUID(self.call.authenticated.subject),
+            owner_id=self._owner(),
             name=announced.name,
             media_type=announced.media_type,
             payer=self._payer(),
@@ -117,6 +121,7 @@ class DocumentsService(
         row.traceparent = telemetry.traceparent()
         with self._depositing(row) as session:
             Documents(session).add(row)
+            self._accesses().by_mandate(row, accesses.DEPOSIT)
             self.events.publish(row.received())
             after_commit(self.checks.ring)
 
@@ -143,27 +148,30 @@ class DocumentsService(
     def open_upload(self, request: uploads_pb2.OpenUploadRequest) -> uploads_pb2.OpenUploadResponse:
         header = request.header
         announced = Announcement(header.name, header.media_type, header.size_bytes, header.sha256)
-        caller = self.call.authenticated
-        upload = self._uploading().open(caller, announced, request.version_of)
+        upload = self._uploading().open(self.call.acting, announced, request.version_of)
         return uploads_pb2.OpenUploadResponse(upload=upload)
 
     @grpc
     def get_upload(self, request: uploads_pb2.GetUploadRequest) -> uploads_pb2.GetUploadResponse:
-        upload = self._uploading().get(self._caller(), request.document_id)
+        upload = self._uploading().get(self._owner(), request.document_id)
         return uploads_pb2.GetUploadResponse(upload=upload)
 
     @grpc
     def complete_upload(
         self, request: uploads_pb2.CompleteUploadRequest
     ) -> documents_pb2.CompleteUploadResponse:
-        row = self._uploading().complete(self._caller(), request.document_id)
+        row = self._uploading().complete(
+            self._owner(),
+            request.document_id,
+            lambda row: self._accesses().by_mandate(row, accesses.DEPOSIT),
+        )
         return documents_pb2.CompleteUploadResponse(document=row.to_proto())
 
     @grpc
     def abandon_upload(
         self, request: uploads_pb2.AbandonUploadRequest
     ) -> uploads_pb2.AbandonUploadResponse:
-        self._uploading().abandon(self._caller(), request.document_id)
+        self._uploading().abandon(self._owner(), request.document_id)
         return uploads_pb2.AbandonUploadResponse()
 
     @loop(every=5.0)
@@ -182,16 +190,17 @@ class DocumentsService(
             self.db, self.events, self.quarantine, self.checks, self.upload_settings, self.quotas
         )
 
-    def _caller(self) -> uuid.UUID:
-        return uuid.UUID(self.call.authenticated.subject)
+    def _owner(self) -> uuid.UUID:
+        return uuid.UUID(self.call.acting.principal_id)
 
     @grpc
     def list_documents(
         self, request: documents_pb2.ListDocumentsRequest
     ) -> documents_pb2.ListDocumentsResponse:
-        owner = self.call.authenticated.subject
+        owner = self.call.acting.principal_id
         page = (request.page_size, request.page_token)
         with self.db.transaction() as session:
+            self._accesses().of_list()
             rows, token = Documents(session).page(owner, *page, conditions(request))
         return documents_pb2.ListDocumentsResponse(
             documents=[row.to_owner() for row in rows], next_page_token=token
@@ -199,6 +208,9 @@ class DocumentsService(
 
     def _contents(self) -> Contents:
         return Contents(self.store, self.keys)
+
+    def _accesses(self) -> Accesses:
+        return Accesses(self.events, self.call.acting)
 
 
 def _announcement(first: documents_pb2.DepositDocumentRequest | None) -> Announcement:

@@ -1,6 +1,7 @@
 """Uploading: opened, gone on with, completed or given up; each change with its event."""
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +11,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.orm import Session
 
 from backbone import telemetry
+from backbone.acting import Acting
 from backbone.database import Transactions, after_commit
 from backbone.errors import Conflict, FieldViolation, InvalidInput, TooLarge, TooMany
 from backbone.events import Publisher
 from backbone.settings import PREFIX
-from backbone.tokens import Caller
 from services.documents.checking import Checks
 from services.documents.content_row import ContentRow
 from services.documents.documents import DocumentRow, Documents
@@ -51,7 +52,7 @@ class Uploading:
         self._checks, self._settings, self._quotas = checks, settings, quotas
 
     def open(
-        self, caller: Caller, announced: Announcement, version_of: str = ""
+        self, acting: Acting, announced: Announcement, version_of: str = ""
     ) -> uploads_pb2.Upload:
         """`version_of`: the caller's document that it becomes a version of. Its size counts as the
         caller's usage from now on.
@@ -61,7 +62,7 @@ class Uploading:
             open. NotFound: there is no such document. OverQuota: there is no room.
         """
         self._require(announced)
-        owner_id, payer = uuid.UUID(caller.subject), payer_of(caller)
+        owner_id, payer = uuid.UUID(acting.principal_id), payer_of(acting)
         row = UploadRow(
             document_id=uuid.uuid4(),
             owner_id=owner_id,
@@ -97,8 +98,14 @@ class Uploading:
             row = Uploads(session).owned(document_id, owner_id)
         return self._told(row, self._quarantine.sizes(document_id))
 
-    def complete(self, owner_id: uuid.UUID, document_id: str) -> ContentRow:
-        """The document, or the version, that an upload becomes, or became.
+    def complete(
+        self,
+        owner_id: uuid.UUID,
+        document_id: str,
+        record: Callable[[ContentRow], None],
+    ) -> ContentRow:
+        """The document, or the version, that an upload becomes, or became. `record` is called in
+        the transaction that gives it.
 
         Raises:
             NotFound: as above; or the document is gone that it was to be a version of.
@@ -108,6 +115,7 @@ class Uploading:
         with self._db.transaction() as session:
             done = Versions(session).deposited(uuid.UUID(document_id), owner_id)
             if done is not None:
+                record(done)
                 return done
             row = Uploads(session).owned(document_id, owner_id, lock=True)
             missing = [part for part in self._parts(row) if sizes.get(part.key) != part.size]
@@ -118,6 +126,7 @@ class Uploading:
                 )
             made = _added(session, row)
             Uploads(session).remove(row)
+            record(made)
             self._events.publish(made.received())
             after_commit(self._checks.ring)
         return made

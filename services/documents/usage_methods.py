@@ -31,7 +31,7 @@ class UsageMethods:
         return usage_pb2.GetUsageResponse(usage=usage)
 
     def _payer(self) -> str:
-        return payer_of(self.call.authenticated)
+        return payer_of(self.call.acting)
 
     def _require_room(self, size_bytes: int) -> None:
         """Raises:

@@ -47,7 +47,7 @@ class VersionMethods:
         first = next(requests, None)
         if first is None or not first.HasField("header"):
             raise InvalidInput.field("header", "REQUIRED", "must be the first message of a deposit")
-        header, caller = first.header, self.call.authenticated
+        header, caller = first.header, self.call.authenticated.subject
         with self.db.transaction() as session:
             document = Documents(session).owned(header.document_id, caller)
             document.require_not_trashed()
@@ -78,7 +78,9 @@ class VersionMethods:
         self, request: versions_pb2.ListVersionsRequest
     ) -> versions_pb2.ListVersionsResponse:
         with self.db.transaction() as session:
-            document = Documents(session).owned(request.document_id, self.call.authenticated)
+            document = Documents(session).owned(
+                request.document_id, self.call.authenticated.subject
+            )
             rows, token = Versions(session).page(document, request.page_size, request.page_token)
         return versions_pb2.ListVersionsResponse(
             versions=[to_proto(row) for row in rows], next_page_token=token
@@ -89,7 +91,7 @@ class VersionMethods:
         self, request: versions_pb2.RestoreVersionRequest
     ) -> versions_pb2.RestoreVersionResponse:
         with self.db.transaction() as session:
-            caller = self.call.authenticated
+            caller = self.call.authenticated.subject
             document = Documents(session).owned(request.document_id, caller, lock=True)
             payer = self._payer()
             self.events.publish(Versions(session).restore(document, request.version, payer))
@@ -110,6 +112,6 @@ class VersionMethods:
         """
         if version in (0, document.version):
             return document
-        if str(document.owner_id) != self.call.authenticated.subject:
+        if str(document.owner_id) != self.call.acting.principal_id:
             raise no_such_version()
         return Versions(session).one(document, version)

@@ -29,6 +29,11 @@ _EXAMPLE = {
     "time": event_schemas.EXAMPLE_TIME,
     "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 }
+_FOR_ANOTHER = {
+    "ce_actorid": "Who acted",
+    "ce_principalid": "For whom",
+    "ce_mandateid": "By which mandate",
+}
 _DESCRIPTION = """\
 Events for partner administrations, on Kafka. The operations are the subscriber's: what your \
 application receives.
@@ -233,12 +238,14 @@ def _headers(event: Descriptor, url: str) -> Schema:
         "ce_subject": _text("The entity's id, as in the record's key.", minLength=1),
         "ce_time": _text("When it happened (RFC 3339).", format="date-time"),
         "ce_dataschema": _text("The JSON Schema of the value.", format="uri", examples=[url]),
-        "ce_traceparent": _text(
-            "The trace that it happened in (W3C Trace Context), if it was traced.",
-            pattern="^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
-        ),
     }
-    required = [name for name in properties if name != "ce_traceparent"]
+    required = list(properties)
+    properties["ce_traceparent"] = _text(
+        "The trace that it happened in (W3C Trace Context), if it was traced.",
+        pattern="^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+    )
+    for name, description in _FOR_ANOTHER.items():
+        properties[name] = _text(f"{description}, if it was done for another.", format="uuid")
     return {"type": "object", "properties": properties, "required": required}
 
 

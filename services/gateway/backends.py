@@ -8,8 +8,9 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from grpc_health.v1 import health_pb2
 
+from backbone import acting
 from backbone.contracts import SERVICES, message_class, path
-from backbone.errors import Unauthenticated
+from backbone.errors import InvalidInput, Unauthenticated
 from services.gateway.exchange import Exchange
 from services.gateway.problems import HeaderFieldsTooLarge
 from services.gateway.tracing import traceparent
@@ -18,6 +19,7 @@ _HEALTH_DEADLINE = 1.0
 # gRPC refuses more than 8 KiB of metadata by default, and says "resource exhausted".
 _MAX_FORWARDED = 7 * 1024
 _PRINTABLE = bytes(range(0x20, 0x7F))
+_ACTING_FOR = acting.METADATA.encode("ascii")
 _OPTIONS = [
     # A restarted backend is found again at once, not after the default two minutes of backoff.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -92,10 +94,12 @@ class Backends:
 
 
 def metadata(exchange: Exchange) -> Metadata:
-    """What a call carries of its HTTP request: the token and its proof, the languages, the trace.
+    """What a call carries of its HTTP request: the token and its proof, whom it is made for, the
+    languages, the trace.
 
     Raises:
         Unauthenticated: the ``Authorization`` or ``DPoP`` field cannot be what it should.
+        InvalidInput: nor can ``Backbone-Acting-For``.
         HeaderFieldsTooLarge: together they are more than a call can carry.
     """
     forwarded = []
@@ -107,6 +111,8 @@ def metadata(exchange: Exchange) -> Metadata:
         forwarded.append(("authorization", token.decode("ascii")))
     if b"dpop" in headers:
         forwarded += _proof(exchange)
+    if _ACTING_FOR in headers:
+        forwarded += _acting_for(exchange)
     languages = headers.get(b"accept-language")
     if languages is not None and not languages.translate(None, _PRINTABLE):
         forwarded.append(("accept-language", languages.decode("ascii")))
@@ -117,10 +123,18 @@ def metadata(exchange: Exchange) -> Metadata:
             forwarded.append(("tracestate", context.trace_state.to_header()))
     if sum(len(value) for _, value in forwarded) > _MAX_FORWARDED:
         raise HeaderFieldsTooLarge(
-            "Authorization, DPoP, Accept-Language and tracestate together exceed"
-            f" {_MAX_FORWARDED} bytes."
+            "Authorization, DPoP, Backbone-Acting-For, Accept-Language and tracestate together"
+            f" exceed {_MAX_FORWARDED} bytes."
         )
     return forwarded
+
+
+def _acting_for(exchange: Exchange) -> Metadata:
+    """Whom the request is made for, as often as it says so: services refuse more than one."""
+    named = [value for name, value in exchange.raw_headers if name == _ACTING_FOR]
+    if any(value.translate(None, _PRINTABLE) for value in named):
+        raise InvalidInput.field(acting.HEADER, "UUID", "must be one UUID (RFC 9562)")
+    return [(acting.METADATA, value.decode("ascii")) for value in named]
 
 
 def _proof(exchange: Exchange) -> Metadata:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from services.gateway.problems import Headers
 
 _REQUEST_HEADERS = (
-    b"Accept-Language, Authorization, Content-Digest, Content-Disposition, Content-Type,"
-    b" DPoP, If-None-Match, If-Range, Last-Event-ID, Range, traceparent, tracestate"
+    b"Accept-Language, Authorization, Backbone-Acting-For, Content-Digest, Content-Disposition,"
+    b" Content-Type, DPoP, If-None-Match, If-Range, Last-Event-ID, Range, traceparent, tracestate"
 )
 _EXPOSED = (
     b"Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Location,"

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from google.protobuf.descriptor import MethodDescriptor
 
+from backbone import acting
 from backbone.contracts import access_rule, snake_case
 from backbone.path_template import parse
 from services.gateway import bytes as byte_streams
@@ -23,6 +24,7 @@ from services.gateway.openapi_responses import (
     PROBLEM,
     SECURITY,
     TRACE,
+    problem,
     refusals,
     security_scheme,
     step_up_of,
@@ -134,10 +136,24 @@ def _common(rpc: MethodDescriptor, comment: str, *, body: bool) -> Schema:
     }
     if roles:
         operation["x-roles"] = roles
+    if rule.mandate_scope:
+        operation["x-mandate-scope"] = rule.mandate_scope
+        operation["parameters"].append(_acting_for(rule.mandate_scope))
+        operation["responses"]["503"] = problem("Temporarily unavailable.")
     if step_up := step_up_of(rule):
         operation["x-step-up"] = step_up
         operation["description"] += f"\n\n{told(step_up)}"
     return operation
+
+
+def _acting_for(scope: str) -> Schema:
+    return {
+        "name": acting.HEADER,
+        "in": "header",
+        "description": "Whom this is done for: a person or a company that gave the caller a mandate"
+        f" with the scope `{scope}`; else 403 `MANDATE_MISSING`.",
+        "schema": {"type": "string", "format": "uuid"},
+    }
 
 
 def _transcoded(binding: Binding, schemas: Schemas, comment: str) -> Schema:

@@ -54,7 +54,7 @@ PROBLEM: Schema = {
 _TITLES = {
     400: "The request is malformed, or a field is at fault.",
     401: "There is no valid token.",
-    403: "The caller has none of the roles.",
+    403: "The caller may not do this: `reason` says why.",
     413: "The body is too large.",
     415: "The body has another media type.",
 }

@@ -2,8 +2,9 @@
 
 import uuid
 from datetime import datetime
+from enum import Enum, auto
 
-from administration.identity.v1 import identity_pb2
+from administration.identity.v1 import events_pb2, identity_pb2
 from sqlalchemy import Boolean, DateTime, String, func, update
 from sqlalchemy.dialects.postgresql import UUID, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -23,10 +24,21 @@ class AccountRow(Base):
     create_time: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now()
     )
+    # When the realm said so: what it said earlier brings nothing back.
+    as_of: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     def to_domain(self) -> Account:
         profile = Profile(self.display_name, self.email, self.email_verified, self.locale)
         return Account(str(self.account_id), profile, self.create_time)
+
+
+class Seen(Enum):
+    """What came of it that the realm said something of an account."""
+
+    CREATED = auto()
+    UPDATED = auto()
+    # Said before, or older than what is known.
+    KNOWN = auto()
 
 
 class Accounts:
@@ -39,19 +51,21 @@ class Accounts:
         row = self._session.get(AccountRow, uuid.UUID(account_id))
         return row.to_domain() if row else None
 
-    def see(self, account_id: str, profile: Profile) -> tuple[Account, bool]:
-        """The account, created or brought up to date; true when this call created it.
+    def see(self, account_id: str, profile: Profile, as_of: datetime) -> tuple[Account, Seen]:
+        """The account, created or brought up to date with what the realm said at `as_of`, and
+        which of it this call did. What is older than what is known changes nothing.
 
         Of several first sights at once, exactly one creates.
         """
         account = self.find(account_id)
         if account is not None and account.profile == profile:
-            return account, False
+            return account, Seen.KNOWN
         values = {
             "display_name": profile.display_name,
             "email": profile.email,
             "email_verified": profile.email_verified,
             "locale": profile.locale,
+            "as_of": as_of,
         }
         key = uuid.UUID(account_id)
         created = self._session.execute(
@@ -61,14 +75,32 @@ class Accounts:
             .returning(AccountRow.create_time)
         ).scalar()
         if created is not None:
-            return Account(account_id, profile, created), True
+            return Account(account_id, profile, created), Seen.CREATED
         updated = self._session.execute(
             update(AccountRow)
-            .where(AccountRow.account_id == key)
+            .where(AccountRow.account_id == key, AccountRow.as_of <= as_of)
             .values(**values)
             .returning(AccountRow.create_time)
-        ).scalar_one()
-        return Account(account_id, profile, updated), False
+        ).scalar()
+        if updated is not None:
+            return Account(account_id, profile, updated), Seen.UPDATED
+        row = self._session.get_one(AccountRow, key, populate_existing=True)
+        return row.to_domain(), Seen.KNOWN
+
+
+def told(
+    account: Account, seen: Seen, as_of: datetime
+) -> events_pb2.AccountCreated | events_pb2.AccountUpdated | None:
+    """The event of what came of it that the realm said something; None when nothing did."""
+    if seen is Seen.CREATED:
+        created = events_pb2.AccountCreated(account_id=account.account_id)
+        created.create_time.FromDatetime(account.create_time)
+        return created
+    if seen is Seen.UPDATED:
+        updated = events_pb2.AccountUpdated(account_id=account.account_id)
+        updated.update_time.FromDatetime(as_of)
+        return updated
+    return None
 
 
 def to_proto(account: Account) -> identity_pb2.Account:

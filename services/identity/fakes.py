@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from backbone.errors import NotFound, Unavailable
@@ -42,6 +42,10 @@ class MemoryRealm:
 
     def profile(self, account_id: str) -> Profile:
         return self._user(account_id).profile
+
+    def set_locale(self, account_id: str, locale: str) -> None:
+        user = self._user(account_id)
+        user.profile = replace(user.profile, locale=locale)
 
     def account_of(self, email: str) -> str | None:
         self._answer()

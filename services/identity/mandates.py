@@ -14,6 +14,7 @@ from backbone.database import Base
 from backbone.errors import NotFound
 from services.identity.domain.mandate import Principal, State, state
 from services.identity.domain.organisation import Role
+from services.identity.orders import Orders
 from services.identity.organisations import MembershipRow
 
 
@@ -97,10 +98,13 @@ class Mandates:
         return paging.newest_first(self._session, query, columns, page_size, page_token)
 
     def granting(self, representative_id: str, principal_id: str, scope: str) -> MandateRow | None:
-        """The mandate by which one may act for the other now; the longest one.
+        """The mandate by which one may act for the other now; the longest one. None for a person
+        whose account is disabled, or about to be erased.
 
         One step only: a mandate of a mandate is never looked for.
         """
+        if Orders(self._session).disabled(principal_id):
+            return None
         now = datetime.now(UTC)
         return self._session.scalar(
             select(MandateRow)

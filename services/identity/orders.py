@@ -75,6 +75,19 @@ class Orders:
         )
         return set(self._session.scalars(query))
 
+    def disabled(self, account_id: str) -> bool:
+        """Whether the last that was ordered about an account is that nobody signs in to it."""
+        query = (
+            select(OrderRow.action)
+            .where(
+                OrderRow.account_id == uuid.UUID(account_id),
+                OrderRow.action.in_((Action.DISABLE_ACCOUNT, Action.ENABLE_ACCOUNT)),
+            )
+            .order_by(OrderRow.order_id.desc())
+            .limit(1)
+        )
+        return self._session.scalar(query) == Action.DISABLE_ACCOUNT
+
     def claim(self) -> OrderRow | None:
         """One that is due, for this transaction alone; of one subject, the earliest first."""
         earlier = aliased(OrderRow)

@@ -61,6 +61,9 @@ class RealmDirectory(Protocol):
     def profile(self, account_id: str) -> Profile:
         """What the realm says of a person. Raises NotFound: it has no such account."""
 
+    def set_locale(self, account_id: str, locale: str) -> None:
+        """Makes it a person's language. Raises NotFound: it has no such account."""
+
     def account_of(self, email: str) -> str | None:
         """The account whose verified address this is, in any case; None when there is none."""
 
@@ -114,6 +117,13 @@ class KeycloakDirectory:
         return Profile.of_claims(
             name, user.get("email", ""), user.get("emailVerified") is True, locale
         )
+
+    def set_locale(self, account_id: str, locale: str) -> None:
+        with telling("No such account."):
+            user = self._admin.get_user(account_id)
+            # Attributes are replaced all together.
+            attributes = {**(user.get("attributes") or {}), "locale": [locale]}
+            self._admin.update_user(account_id, {**user, "attributes": attributes})
 
     def account_of(self, email: str) -> str | None:
         with telling():

@@ -4,37 +4,32 @@ from datetime import UTC, datetime
 
 from administration.identity.v1 import (
     consents_pb2,
-    events_pb2,
     identity_pb2,
     journal_pb2,
     keyring_pb2,
-    mandates_pb2,
 )
 
-from backbone.accesses import accessed
+from backbone.accesses import accessed, represented
 from backbone.database import Database, Transactions
 from backbone.dependencies import Settings
-from backbone.errors import Forbidden, InvalidInput, NotFound
+from backbone.errors import InvalidInput
 from backbone.events import Events, Publisher
+from backbone.mandates import Mandates
 from backbone.rpc import Call, CurrentCall, Grpc
 from backbone.settings import EventSettings, RealmSettings
-from services.identity.accounts import Accounts, to_proto
+from services.identity.accounts import Accounts, to_proto, told
 from services.identity.administrations import Administrations, KnownAdministrations
 from services.identity.consents import Consents
 from services.identity.domain.account import Account, Profile
 from services.identity.domain.consent import Terms
-from services.identity.domain.mandate import Offer, Principal
-from services.identity.domain.organisation import Kind, Role
 from services.identity.erasure_methods import ErasureMethods, ErasureSettings
 from services.identity.granting import Granting
 from services.identity.journal_methods import JournalMethods
 from services.identity.keyring import Keyring, MasterKeys
 from services.identity.level_methods import LevelMethods
-from services.identity.mandates import Mandates
-from services.identity.mandating import Mandating
+from services.identity.mandate_methods import MandateMethods, OwnMandates
 from services.identity.masters import Masters
 from services.identity.organisation_methods import OrganisationMethods
-from services.identity.organisations import Organisations
 from services.identity.realm import Realm, RealmDirectory
 from services.identity.realm_organizations import Organizations, RealmOrganizations
 from services.identity.session_methods import SessionMethods
@@ -45,13 +40,19 @@ grpc = Grpc.implementing("administration.identity.v1.IdentityService")
 
 
 class IdentityService(
-    SessionMethods, LevelMethods, ErasureMethods, JournalMethods, OrganisationMethods
+    SessionMethods,
+    LevelMethods,
+    ErasureMethods,
+    JournalMethods,
+    MandateMethods,
+    OrganisationMethods,
 ):
     name = "identity"
 
     db: Transactions = Database()
     events: Publisher = Events()
     call: Call = CurrentCall()
+    mandates: Mandates = OwnMandates()
     realm: RealmDirectory = Realm()
     administrations: Administrations = KnownAdministrations()
     organizations: RealmOrganizations = Organizations()
@@ -64,10 +65,31 @@ class IdentityService(
 
     @grpc
     def get_me(self, request: identity_pb2.GetMeRequest) -> identity_pb2.GetMeResponse:
-        caller = self.call.authenticated
-        profile = Profile.of_claims(caller.name, caller.email, caller.email_verified, caller.locale)
-        account = self._seen(caller.subject, profile)
+        acting = self.call.acting
+        if acting.mandate_id:
+            account = self._known(acting.principal_id)
+            self._tell_principal("account.read", ("account", account.account_id))
+        else:
+            caller = acting.actor
+            profile = Profile.of_claims(
+                caller.name, caller.email, caller.email_verified, caller.locale
+            )
+            issued = datetime.fromtimestamp(caller.issued_at, UTC)
+            account = self._seen(caller.subject, profile, issued)
         return identity_pb2.GetMeResponse(account=to_proto(account))
+
+    @grpc
+    def update_me(self, request: identity_pb2.UpdateMeRequest) -> identity_pb2.UpdateMeResponse:
+        account_id = self.call.authenticated.subject
+        # The realm first: what it does not take, nobody is told.
+        self.realm.set_locale(account_id, request.locale)
+        return identity_pb2.UpdateMeResponse(account=to_proto(self._asked(account_id)))
+
+    def _tell_principal(self, action: str, resource: tuple[str, str]) -> None:
+        """In the journal of whom the caller represents, if they do."""
+        if self.call.acting.mandate_id:
+            with self.db.transaction():
+                self.events.publish(represented(self.call.acting, action, resource))
 
     @grpc
     def get_contact(
@@ -84,14 +106,17 @@ class IdentityService(
         with self.db.transaction() as session:
             account = Accounts(session).find(account_id)
         # Someone who deposited before ever opening their account: the realm knows them.
-        return account or self._seen(account_id, self.realm.profile(account_id))
+        return account or self._asked(account_id)
 
-    def _seen(self, account_id: str, profile: Profile) -> Account:
+    def _asked(self, account_id: str) -> Account:
+        """What the realm says now."""
+        now = datetime.now(UTC)
+        return self._seen(account_id, self.realm.profile(account_id), now)
+
+    def _seen(self, account_id: str, profile: Profile, as_of: datetime) -> Account:
         with self.db.transaction() as session:
-            account, created = Accounts(session).see(account_id, profile)
-            if created:
-                event = events_pb2.AccountCreated(account_id=account_id)
-                event.create_time.FromDatetime(account.create_time)
+            account, seen = Accounts(session).see(account_id, profile, as_of)
+            if (event := told(account, seen, as_of)) is not None:
                 self.events.publish(event)
         return account
 
@@ -119,7 +144,9 @@ class IdentityService(
         self, request: consents_pb2.ListConsentsRequest
     ) -> consents_pb2.ListConsentsResponse:
         with self.db.transaction() as session:
-            consents = Consents(session, self.call.authenticated.subject)
+            account_id = self.call.acting.principal_id
+            self._tell_principal("consents.list", ("account", account_id))
+            consents = Consents(session, account_id)
             rows, token = consents.page(request.page_size, request.page_token)
         return consents_pb2.ListConsentsResponse(
             consents=[row.to_proto() for row in rows], next_page_token=token
@@ -130,7 +157,8 @@ class IdentityService(
         self, request: consents_pb2.GetConsentRequest
     ) -> consents_pb2.GetConsentResponse:
         with self.db.transaction() as session:
-            row = Consents(session, self.call.authenticated.subject).get(request.consent_id)
+            row = Consents(session, self.call.acting.principal_id).get(request.consent_id)
+            self._tell_principal("consents.read", ("consent", request.consent_id))
         return consents_pb2.GetConsentResponse(consent=row.to_proto())
 
     @grpc
@@ -175,95 +203,6 @@ class IdentityService(
     def _granting(self) -> Granting:
         account_id = self.call.authenticated.subject
         return Granting(self.db, self.events, self.signer, self.settings.public_url, account_id)
-
-    # ---- mandates -------------------------------------------------------------------------------
-
-    @grpc
-    def offer_mandate(
-        self, request: mandates_pb2.OfferMandateRequest
-    ) -> mandates_pb2.OfferMandateResponse:
-        principal_id, kind = self._principal(request.organisation_id)
-        offer = Offer.asked(
-            principal_id,
-            request.representative_id,
-            request.scopes,
-            request.start_time.ToDatetime(UTC) if request.HasField("start_time") else None,
-            request.expire_time.ToDatetime(UTC),
-            datetime.now(UTC),
-            kind,
-        )
-        try:
-            self._known(offer.representative_id)
-        except NotFound:
-            raise InvalidInput.field(
-                "representative_id", "UNKNOWN", "is the identifier of no account"
-            ) from None
-        return mandates_pb2.OfferMandateResponse(mandate=self._mandating().offer(offer).to_proto())
-
-    @grpc
-    def list_mandates(
-        self, request: mandates_pb2.ListMandatesRequest
-    ) -> mandates_pb2.ListMandatesResponse:
-        account_id = self.call.authenticated.subject
-        with self.db.transaction() as session:
-            rows, token = Mandates(session).page(account_id, request.page_size, request.page_token)
-        return mandates_pb2.ListMandatesResponse(
-            mandates=[row.to_proto() for row in rows], next_page_token=token
-        )
-
-    @grpc
-    def get_mandate(
-        self, request: mandates_pb2.GetMandateRequest
-    ) -> mandates_pb2.GetMandateResponse:
-        with self.db.transaction() as session:
-            row = Mandates(session).get(request.mandate_id, self.call.authenticated.subject)
-        return mandates_pb2.GetMandateResponse(mandate=row.to_proto())
-
-    @grpc
-    def accept_mandate(
-        self, request: mandates_pb2.AcceptMandateRequest
-    ) -> mandates_pb2.AcceptMandateResponse:
-        row = self._mandating().accept(request.mandate_id)
-        return mandates_pb2.AcceptMandateResponse(mandate=row.to_proto())
-
-    @grpc
-    def end_mandate(
-        self, request: mandates_pb2.EndMandateRequest
-    ) -> mandates_pb2.EndMandateResponse:
-        row = self._mandating().end(request.mandate_id)
-        return mandates_pb2.EndMandateResponse(mandate=row.to_proto())
-
-    @grpc
-    def check_mandate(
-        self, request: mandates_pb2.CheckMandateRequest
-    ) -> mandates_pb2.CheckMandateResponse:
-        with self.db.transaction() as session:
-            row = Mandates(session).granting(
-                request.representative_id, request.principal_id, request.scope
-            )
-        if row is None:
-            return mandates_pb2.CheckMandateResponse()
-        answer = mandates_pb2.CheckMandateResponse(granted=True, mandate_id=str(row.mandate_id))
-        answer.expire_time.FromDatetime(row.expire_time)
-        return answer
-
-    def _principal(self, organisation_id: str) -> tuple[str, Principal]:
-        """Whom the caller gives a mandate for: themselves, or a company that they manage."""
-        caller = self.call.authenticated
-        if not organisation_id:
-            return caller.subject, Principal.PERSON
-        with self.db.transaction() as session:
-            organisations = Organisations(session, caller)
-            row = organisations.managed(organisation_id)
-            member = organisations.membership(row, caller.subject)
-        if row.kind != Kind.COMPANY:
-            raise InvalidInput.field("organisation_id", "NOT_A_COMPANY", "must be a company")
-        if member is None or member.role != Role.MANAGER:
-            raise Forbidden("A manager mandates for a company.", reason="NOT_A_MANAGER")
-        return str(row.organisation_id), Principal.COMPANY
-
-    def _mandating(self) -> Mandating:
-        return Mandating(self.db, self.events, self.call.authenticated.subject)
 
     # ---- the keyring ----------------------------------------------------------------------------
 

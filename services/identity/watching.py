@@ -20,9 +20,16 @@ from sqlalchemy.orm import Session
 
 from backbone.database import Transactions
 from backbone.ended import Kind
-from backbone.errors import Unavailable
+from backbone.errors import NotFound, Unavailable
 from backbone.events import Publisher
-from services.identity.domain.realm_event import NAMESPACE, RealmEvent, Stream, Type
+from services.identity.accounts import Accounts, told
+from services.identity.domain.realm_event import (
+    ABOUT_PROFILES,
+    NAMESPACE,
+    RealmEvent,
+    Stream,
+    Type,
+)
 from services.identity.ending import ended
 from services.identity.realm import RealmDirectory
 from services.identity.realm_log import CursorRow, RealmLog
@@ -70,12 +77,14 @@ class Watching:
             since = min(since, entries.last() or since)
             since = self._check_saving(cursor, since, begun)
         new, until, seen = 0, begun, set[uuid.UUID]()
-        told = self._realm.events(stream, since)
-        while new < BATCH and (chunk := list(itertools.islice(told, CHUNK))):
+        entries_told = self._realm.events(stream, since)
+        while new < BATCH and (chunk := list(itertools.islice(entries_told, CHUNK))):
             seen |= {each.event_id for each in chunk}
             for event in entries.add(chunk):
                 new += 1
                 self._tell(event)
+                if event.type in ABOUT_PROFILES:
+                    self._follow(session, event.account_id)
             until = chunk[-1].time
         if new < BATCH:
             until = begun
@@ -107,6 +116,21 @@ class Watching:
             # The realm's identifier is the first fact's; the others have theirs from it.
             fact_id = uuid.uuid5(NAMESPACE, f"{event.event_id}/{number}") if number else None
             self._events.publish(fact, event_id=fact_id or event.event_id, time=event.time)
+
+    def _follow(self, session: Session, account_id: str) -> None:
+        """Brings an account that is known up to date: its next token may be minutes away."""
+        accounts = Accounts(session)
+        if not account_id or accounts.find(account_id) is None:
+            return
+        now = datetime.now(UTC)
+        try:
+            profile = self._realm.profile(account_id)
+        except NotFound:
+            # Deleted meanwhile, which the log tells by itself.
+            return
+        account, seen = accounts.see(account_id, profile, now)
+        if (fact := told(account, seen, now)) is not None:
+            self._events.publish(fact)
 
     def _facts(self, event: RealmEvent) -> Iterator[Message]:
         account_id, client_id = event.account_id, event.client_id

@@ -1,6 +1,8 @@
 """What every contract declares, so that nobody has to remember it."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,12 @@ FREE_TEXT = {
     "address", "body", "comment", "content", "description", "detail", "display_name", "email",
     "first_name", "label", "last_name", "message", "name", "note", "phone", "purpose", "reason",
     "subject", "text", "title",
+}  # fmt: skip
+# What a person alone does, whoever represents them: their rights, their sign-ins, their mandates.
+FOR_ONESELF = {
+    "RequestExport", "GetExport", "RequestErasure", "ListSessions", "EndSession", "EndAllSessions",
+    "ListSignIns", "OfferMandate", "ListMandates", "GetMandate", "AcceptMandate", "EndMandate",
+    "ListJournal", "GrantConsent", "RevokeConsent", "ListInbox", "WatchInbox",
 }  # fmt: skip
 METHODS = [
     method for name in contracts.SERVICES.values() for method in contracts.service(name).methods
@@ -37,6 +45,18 @@ def fields(message: Descriptor, above: frozenset[str] = frozenset()) -> Iterator
 @pytest.mark.parametrize("method", METHODS, ids=named)
 def test_every_rpc_says_who_may_call_it(method: MethodDescriptor) -> None:
     contracts.access_rule(method)
+
+
+def test_rights_sign_ins_and_mandates_are_never_another_s() -> None:
+    scopes = {method.name: contracts.access_rule(method).mandate_scope for method in METHODS}
+    assert scopes.keys() >= FOR_ONESELF
+    assert not [name for name in FOR_ONESELF if scopes[name]]
+
+
+def test_the_scopes_that_methods_name_are_those_of_the_documentation() -> None:
+    named = {contracts.access_rule(method).mandate_scope for method in METHODS} - {""}
+    text = (Path(__file__).parents[2] / "docs/mandates.md").read_text("utf-8")
+    assert named == set(re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("method", METHODS, ids=named)

@@ -5,12 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+import httpx
+import pytest
 from administration.identity.v1 import identity_pb2
 
 from tests.support.kafka import header, internal_options, tap
-from tests.support.polling import eventually
+from tests.support.polling import brief, eventually
 from tests.support.realm import Person, Realm
 from tests.support.rpc import Client, refusal
+from tests.support.sign_in import claims
 from tests.support.tables import Tables
 
 TOPIC = "administration.identity.v1.Account"
@@ -62,6 +65,65 @@ def test_an_account_follows_what_the_realm_says(
     after = identity.get_me(ME, token=realm.fresh_token(person)).account
     assert after.display_name == "Anaïs Essai"
     assert after.create_time == before.create_time
+
+
+def test_a_language_is_set_in_the_realm_and_an_older_token_does_not_bring_the_old_one_back(
+    gateway: httpx.Client,
+    identity: Client,
+    person: Person,
+    token: str,
+    realm: Realm,
+    stack: dict[str, Any],
+) -> None:
+    service = realm.client_token("notifications")
+    assert identity.get_me(ME, token=token).account.locale == "fr"
+    with tap(internal_options(stack), TOPIC) as topic:
+        answer = gateway.patch(
+            "/v1/me", json={"locale": "gcf"}, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["account"]["locale"] == "gcf"
+        (record,) = topic.until(
+            lambda r: (
+                r.key == person.account_id.encode()
+                and header(r, "ce_type").endswith("AccountUpdated")
+            )
+        )
+    assert json.loads(record.value).keys() == {"accountId", "updateTime"}
+    # Mails follow it, and so does what is asked with a token that says the old one.
+    assert identity.get_contact(contact(person.account_id), token=service).locale == "gcf"
+    assert identity.get_me(ME, token=token).account.locale == "gcf"
+    fresh = realm.fresh_token(person)
+    assert claims(fresh)["locale"] == "gcf"
+    account = identity.get_me(ME, token=fresh).account
+    assert (account.locale, account.display_name, account.email) == (
+        "gcf",
+        person.name,
+        person.email,
+    )
+
+
+@pytest.mark.parametrize("body", [{}, {"locale": "de"}, {"email": "a@b.example"}], ids=brief)
+def test_what_cannot_be_changed_here_is_refused(
+    gateway: httpx.Client, token: str, body: dict[str, str]
+) -> None:
+    answer = gateway.patch("/v1/me", json=body, headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 400
+    (field,) = {*body} or {"locale"}
+    assert [each["field"] for each in answer.json()["errors"]][:1] == [field]
+
+
+def test_what_the_realm_says_of_an_address_counts_before_any_new_token(
+    identity: Client, person: Person, token: str, realm: Realm
+) -> None:
+    service = realm.client_token("notifications")
+    identity.get_me(ME, token=token)
+    assert identity.get_contact(contact(person.account_id), token=service).email == person.email
+    realm.doubt_address(person)
+    eventually(lambda: identity.get_contact(contact(person.account_id), token=service).email == "")
+    # The token of before still says that it is verified.
+    identity.get_me(ME, token=token)
+    assert identity.get_contact(contact(person.account_id), token=service).email == ""
 
 
 def test_a_contact_is_known_before_its_account_was_ever_opened(

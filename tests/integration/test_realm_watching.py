@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from backbone.errors import Unavailable
 from backbone.events.tables import outbox
 from services.identity import watching
+from services.identity.accounts import Accounts, Seen
 from services.identity.domain.account import Profile
 from services.identity.domain.realm_event import RealmEvent, Stream, Type
 from services.identity.fakes import MemoryRealm
@@ -53,6 +55,31 @@ def entry(realm: MemoryRealm, ago: float = 60, **values: Any) -> RealmEvent:
     made = RealmEvent(**{**given, **values})
     realm.log.append(made)
     return made
+
+
+def test_a_known_account_follows_what_the_realm_says(
+    tables: Scratch, reader: Watching, realm: MemoryRealm
+) -> None:
+    known, unknown = realm.add(PROFILE), realm.add(PROFILE)
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    with tables.transactions.transaction() as session:
+        Accounts(session).see(known, PROFILE, long_ago)
+    renamed = replace(PROFILE, email="autre@courriel.example")
+    for account_id in (known, unknown):
+        realm.users[account_id].profile = renamed
+        entry(realm, type=Type.EMAIL_VERIFIED, account_id=account_id)
+    entry(realm, type=Type.PROFILE_CHANGED, account_id=known)
+    read(reader)
+    with tables.transactions.transaction() as session:
+        found = Accounts(session).find(known)
+        assert found is not None
+        assert found.profile == renamed
+        assert Accounts(session).find(unknown) is None
+        # What a token of before says brings nothing back.
+        again, seen = Accounts(session).see(known, PROFILE, datetime.now(UTC) - timedelta(hours=1))
+        assert (again.profile, seen) == (renamed, Seen.KNOWN)
+    told = [each for each in published(tables) if each[0] == "AccountUpdated"]
+    assert told == [("AccountUpdated", known)]
 
 
 def read(reader: Watching, stream: Stream = Stream.USERS, *, deep: bool = False) -> None:

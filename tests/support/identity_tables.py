@@ -8,12 +8,13 @@ from sqlalchemy import Table, func, select
 
 from backbone.database import Base
 from backbone.events.tables import outbox
+from services.identity.accounts import AccountRow
 from services.identity.domain.realm_event import Stream
 from services.identity.orders import OrderRow
 from services.identity.realm_log import CursorRow, RealmEventRow
 from tests.support.events import Scratch
 
-TABLES = [row.__table__ for row in (OrderRow, CursorRow, RealmEventRow)]
+TABLES = [row.__table__ for row in (AccountRow, OrderRow, CursorRow, RealmEventRow)]
 
 
 @contextmanager

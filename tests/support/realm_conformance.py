@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,6 +26,16 @@ class RealmConformance:
         assert directory.profile(account_id).display_name.startswith("Éloïse")
         with pytest.raises(NotFound):
             directory.profile(NOBODY)
+
+    def test_a_language_is_changed_and_nothing_else(
+        self, directory: RealmDirectory, account_id: str
+    ) -> None:
+        before = directory.profile(account_id)
+        for locale in ("gcf", "gcf", "en"):
+            directory.set_locale(account_id, locale)
+            assert directory.profile(account_id) == replace(before, locale=locale)
+        with pytest.raises(NotFound):
+            directory.set_locale(NOBODY, "en")
 
     def test_an_account_is_found_by_its_whole_address_in_any_case(
         self, directory: RealmDirectory, account_id: str

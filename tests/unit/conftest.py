@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from backbone.ended import EndedAccess
+from backbone.events.endings import AccessEndings
 from tests.support.fake_realm import FakeRealm
 
 
@@ -21,3 +23,15 @@ def own_realm() -> Iterator[FakeRealm]:
     opened = FakeRealm()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> EndedAccess:
+    """What has ended, as if it had been read from Kafka."""
+    known = EndedAccess()
+    known.complete()
+    monkeypatch.setattr(AccessEndings, "__init__", lambda self: setattr(self, "ended", known))
+    for hook in ("setup", "start", "stop", "kill"):
+        monkeypatch.setattr(AccessEndings, hook, lambda self: None)
+    monkeypatch.setattr(AccessEndings, "check_ready", lambda self: None)
+    return known

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.identity.domain.realm_event import Stream, Type, of_admin, of_user
+from services.identity.domain.realm_event import ABOUT_PROFILES, Stream, Type, of_admin, of_user
 
 ACCOUNT = "5f0c0f4e-7a5e-4b52-8a5e-000000000001"
 LOGIN = {
@@ -54,6 +54,17 @@ def test_a_failed_sign_in_under_an_unknown_name_has_no_account() -> None:
     failed = of_user({**LOGIN, "type": "LOGIN_ERROR", "userId": None, "error": "user_not_found"})
     assert failed is not None
     assert (failed.account_id, failed.error) == ("", "user_not_found")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("UPDATE_EMAIL", Type.EMAIL_CHANGED), ("UPDATE_PROFILE", Type.PROFILE_CHANGED)],
+)
+def test_a_person_who_changes_what_the_realm_says_is_followed(kind: str, expected: Type) -> None:
+    event = of_user({**LOGIN, "type": kind})
+    assert event is not None
+    assert (event.type, event.account_id) == (expected, ACCOUNT)
+    assert event.type in ABOUT_PROFILES
 
 
 @pytest.mark.parametrize("kind", ["REFRESH_TOKEN", "CODE_TO_TOKEN", "CLIENT_LOGIN", "", None])

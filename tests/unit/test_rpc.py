@@ -21,7 +21,6 @@ from backbone.container import NativeContainer
 from backbone.contracts import ContractError
 from backbone.ended import EndedAccess, Kind
 from backbone.errors import Conflict
-from backbone.events.endings import AccessEndings
 from backbone.rpc import Call, CurrentCall, Grpc
 from backbone.settings import ConfigurationError
 from tests.support.dpop import Prover
@@ -55,6 +54,7 @@ made = Schema(
 Word: Any = made["Word"]
 Count: Any = made["Count"]
 grpc_ = Grpc.implementing(made.service)
+pytestmark = pytest.mark.usefixtures("ended")
 
 
 @pytest.fixture(autouse=True)
@@ -118,18 +118,6 @@ class Echo:
     def answer(self, requests: Iterator[Any]) -> Iterator[Any]:
         for request in requests:
             yield Word(text=request.text.upper())
-
-
-@pytest.fixture(autouse=True)
-def ended(monkeypatch: pytest.MonkeyPatch) -> EndedAccess:
-    """What has ended, as if it had been read from Kafka."""
-    known = EndedAccess()
-    known.complete()
-    monkeypatch.setattr(AccessEndings, "__init__", lambda self: setattr(self, "ended", known))
-    for hook in ("setup", "start", "stop", "kill"):
-        monkeypatch.setattr(AccessEndings, hook, lambda self: None)
-    monkeypatch.setattr(AccessEndings, "check_ready", lambda self: None)
-    return known
 
 
 @pytest.fixture

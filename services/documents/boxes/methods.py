@@ -87,7 +87,9 @@ class BoxMethods:
         self, request: boxes_pb2.HandInDocumentRequest
     ) -> boxes_pb2.HandInDocumentResponse:
         with self.db.transaction() as session:
-            document = Documents(session).owned(request.document_id, self.call.authenticated)
+            document = Documents(session).owned(
+                request.document_id, self.call.authenticated.subject
+            )
             document.require_not_trashed()
             document.require_not_refused()
             handed_in = HandIns(session).add(

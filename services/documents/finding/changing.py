@@ -24,7 +24,7 @@ def update(
         InvalidInput: a field breaks its rule. Gone, Unavailable, Damaged: as `Index`.
     """
     # Before the lock, which a check holds to its end.
-    Documents(session).owned(request.document_id, caller).require_available()
+    Documents(session).owned(request.document_id, caller.subject).require_available()
     query = select(DocumentRow).where(DocumentRow.document_id == request.document_id)
     row = session.scalar(
         query.with_for_update(key_share=True), execution_options={"populate_existing": True}

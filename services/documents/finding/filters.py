@@ -52,7 +52,12 @@ def folders(
     after = (paging.position(page_token, str) or [""])[0]
     query = (
         select(DocumentRow.folder, func.count())
-        .where(DocumentRow.owner_id == owner_id, DocumentRow.folder > after, lasting())
+        .where(
+            DocumentRow.owner_id == owner_id,
+            DocumentRow.folder > after,
+            DocumentRow.purge_time.is_(None),
+            lasting(),
+        )
         .group_by(DocumentRow.folder)
         .order_by(DocumentRow.folder)
         .limit(limit + 1)

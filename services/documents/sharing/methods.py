@@ -14,7 +14,6 @@ from backbone.events import Publisher, Received, subscribe
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc, Stub
 from services.documents import accesses
-from services.documents.accesses import Accesses
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain.sharing import CONSENT_SCOPE, OWN, Origin, Recipient, Terms
@@ -44,7 +43,7 @@ class SharingMethods:
         terms = Terms(request.purpose, end, request.read_once, request.watermark)
         terms.require_ahead(datetime.now(UTC))
         with self.db.transaction() as session:
-            row, shares = Shares(session).readable(request.document_id, self.call.authenticated)
+            row, shares = Shares(session).readable(request.document_id, self.call.acting)
         row.require_available()
         row.require_not_trashed()
         origin = OWN
@@ -56,9 +55,11 @@ class SharingMethods:
             self._require_markable(row)
         with self.db.transaction() as session:
             share = Shares(session).give(row, recipient, terms, origin)
+            by = self._accesses()
             if origin.consent_id is not None:
-                by = Accesses(self.events, self.call.authenticated)
                 by.by_consent(row, accesses.SHARE, origin.consent_id)
+            else:
+                by.by_mandate(row, accesses.SHARE)
             self.events.publish(share.given(row.owner_id))
         return documents_pb2.ShareDocumentResponse(share=share.to_proto())
 
@@ -113,7 +114,7 @@ class SharingMethods:
         self, request: sharing_pb2.ListSharesRequest
     ) -> documents_pb2.ListSharesResponse:
         with self.db.transaction() as session:
-            row = Documents(session).owned(request.document_id, self.call.authenticated)
+            row = Documents(session).owned(request.document_id, self.call.authenticated.subject)
             rows, token = Shares(session).page(
                 row.document_id, request.page_size, request.page_token
             )
@@ -127,7 +128,7 @@ class SharingMethods:
     ) -> sharing_pb2.ListSharedWithMeResponse:
         with self.db.transaction() as session:
             shares, token = Shares(session).received_page(
-                self.call.authenticated, request.page_size, request.page_token
+                self.call.acting, request.page_size, request.page_token
             )
         return sharing_pb2.ListSharedWithMeResponse(shares=shares, next_page_token=token)
 
@@ -136,7 +137,7 @@ class SharingMethods:
         self, request: sharing_pb2.RevokeShareRequest
     ) -> documents_pb2.RevokeShareResponse:
         with self.db.transaction() as session:
-            row = Documents(session).owned(request.document_id, self.call.authenticated)
+            row = Documents(session).owned(request.document_id, self.call.authenticated.subject)
             share = Shares(session).revoke(row, request.share_id, self.events)
         return documents_pb2.RevokeShareResponse(share=share.to_proto())
 

@@ -13,7 +13,6 @@ from backbone.events import Publisher
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc, Stub
 from services.documents import accesses
-from services.documents.accesses import Accesses
 from services.documents.content_row import ContentRow
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow
@@ -95,20 +94,23 @@ class ReadingMethods:
             Gone: another reads what is to be read once.
             Unavailable: it hangs on a consent that cannot be checked, or cannot be recorded.
         """
-        caller = self.call.authenticated
+        acting = self.call.acting
+        by = self._accesses()
         with self.db.transaction() as session:
-            document, shares = Shares(session).readable(document_id, caller)
+            document, shares = Shares(session).readable(document_id, acting)
             row = self._of_version(session, document, version)
+            if not shares:
+                by.by_mandate(document, action)
         if not shares:
             return Opened(document, row, None)
         share = self._consented(document, shares)
         with self.db.transaction() as session:
             if share.read_once and action == accesses.READ:
-                Shares(session).claim(share.share_id, caller)
+                Shares(session).claim(share.share_id, acting.actor)
             else:
                 # A consent takes a while to ask for.
                 Shares(session).confirm(share.share_id)
-            Accesses(self.events, caller).by_share(document, action, share.share_id)
+            by.by_share(document, action, share.share_id)
         return Opened(document, row, share)
 
     def _consented(self, row: DocumentRow, shares: Sequence[ShareRow]) -> ShareRow:
@@ -135,7 +137,7 @@ class ReadingMethods:
             )
         row = opened.row
         content = b"".join(self._contents().get(row, 0, row.size_bytes))
-        text = watermarks.words(share, self.call.authenticated)
+        text = watermarks.words(share, self.call.acting.actor)
         try:
             marked = watermarks.stamped(row, content, text)
         except watermarks.NotStamped:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from backbone import paging
+from backbone.acting import Acting
 from backbone.errors import Gone, NotFound
 from backbone.events import Publisher
 from backbone.tokens import Caller
@@ -63,7 +64,7 @@ class Shares:
             execution_options={"populate_existing": True},
         ).one()
 
-    def readable(self, document_id: str, caller: Caller) -> tuple[DocumentRow, Sequence[ShareRow]]:
+    def readable(self, document_id: str, acting: Acting) -> tuple[DocumentRow, Sequence[ShareRow]]:
         """A document and the shares that may let the caller read it, the one that asks least of
         them first; none for its owner.
 
@@ -71,10 +72,10 @@ class Shares:
             NotFound: it does not exist, or is not the caller's to see.
         """
         row = Documents(self._session).known(document_id)
-        if row.owner_id == subject_id(caller.subject):
+        if row.owner_id == subject_id(acting.principal_id):
             return row, ()
         query = select(ShareRow).where(
-            ShareRow.document_id == row.document_id, standing(), _received_by(caller)
+            ShareRow.document_id == row.document_id, standing(), _received_by(acting)
         )
         order = (ShareRow.read_once, ShareRow.watermark, ShareRow.consent_id.isnot(None))
         shares = self._session.scalars(query.order_by(*order, ShareRow.expire_time.desc())).all()
@@ -132,10 +133,10 @@ class Shares:
         return paging.newest_first(self._session, query, _COLUMNS, 0, page_token)
 
     def received_page(
-        self, caller: Caller, page_size: int, page_token: str
+        self, acting: Acting, page_size: int, page_token: str
     ) -> tuple[list[sharing_pb2.ReceivedShare], str]:
         """What is shared with a caller now, likewise."""
-        return self._received(_received_by(caller), page_size, page_token)
+        return self._received(_received_by(acting), page_size, page_token)
 
     def received_by_account(
         self, account_id: str, page_token: str
@@ -237,8 +238,8 @@ def _over(
         events.publish(event)
 
 
-def _received_by(caller: Caller) -> ColumnElement[bool]:
+def _received_by(acting: Acting) -> ColumnElement[bool]:
     return or_(
-        ShareRow.account_id == subject_id(caller.subject),
-        and_(ShareRow.administration == caller.administration, ShareRow.administration != ""),
+        ShareRow.account_id == subject_id(acting.principal_id),
+        and_(ShareRow.administration == acting.administration, ShareRow.administration != ""),
     )

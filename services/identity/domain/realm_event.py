@@ -29,6 +29,8 @@ class Type(StrEnum):
     SIGNED_OUT = "LOGOUT"
     REGISTERED = "REGISTER"
     EMAIL_VERIFIED = "VERIFY_EMAIL"
+    EMAIL_CHANGED = "UPDATE_EMAIL"
+    PROFILE_CHANGED = "UPDATE_PROFILE"
     DELETED_SELF = "DELETE_ACCOUNT"
     # In the console, or over the admin interface.
     ACCOUNT_DELETED = "DELETE USER"
@@ -38,6 +40,10 @@ class Type(StrEnum):
     CLIENT_CHANGED = "UPDATE CLIENT"
 
 
+# After these the realm may say something else of the account.
+ABOUT_PROFILES = {
+    Type.EMAIL_VERIFIED, Type.EMAIL_CHANGED, Type.PROFILE_CHANGED, Type.ACCOUNT_CHANGED,
+}  # fmt: skip
 OF_USERS = [item for item in Type if " " not in item]
 OF_ADMIN = [item for item in Type if " " in item]
 

@@ -50,6 +50,7 @@ def test_cors_admits_the_origins_of_the_list_and_no_other(client: httpx.Client) 
     assert preflight.headers["access-control-allow-origin"] == ORIGIN
     assert "POST" in preflight.headers["access-control-allow-methods"]
     assert "Authorization" in preflight.headers["access-control-allow-headers"]
+    assert "Backbone-Acting-For" in preflight.headers["access-control-allow-headers"]
     assert "access-control-allow-credentials" not in preflight.headers
 
     refused = client.get("/nowhere", headers={"Origin": ORIGIN})

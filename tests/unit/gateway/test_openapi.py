@@ -51,7 +51,11 @@ def test_rules_roles_and_refusals_come_from_the_contracts(document: dict[str, An
     assert "documentId" not in body["properties"]
     assert share["x-roles"] == ["citizen", "agent"]
     assert {"400", "401", "403", "404", "413", "415", "default"} <= set(share["responses"])
-    (identifier,) = share["parameters"]
+    identifier, acting = share["parameters"]
+    assert (acting["name"], acting["in"]) == ("Backbone-Acting-For", "header")
+    assert share["x-mandate-scope"] == "documents.share"
+    mandates = document["paths"]["/v1/me/mandates"]["get"]
+    assert "Backbone-Acting-For" not in str(mandates)
     assert (identifier["name"], identifier["in"]) == ("documentId", "path")
     assert identifier["schema"]["format"] == "uuid"
     page = document["paths"]["/v1/documents"]["get"]["parameters"][0]

@@ -200,6 +200,24 @@ def test_a_proof_goes_to_the_service_with_the_request_that_it_is_for(
     assert metadata["dpop-request"] == f"GET /v1/documents/{ID}"
 
 
+def test_whom_a_call_is_for_goes_to_the_service_as_often_as_it_was_said(
+    services: Services, client: httpx.Client
+) -> None:
+    services.answers["GetMe"] = lambda *_: identity_pb2.GetMeResponse()
+    client.get("/v1/me", headers={"Backbone-Acting-For": ID})
+    client.get("/v1/me")
+    assert [metadata.get("backbone-acting-for") for *_, metadata in services.calls] == [ID, None]
+    seen: list[Any] = []
+
+    def several(_: Any, context: Any) -> Any:
+        seen.extend(context.invocation_metadata())
+        return identity_pb2.GetMeResponse()
+
+    services.answers["GetMe"] = several
+    client.get("/v1/me", headers=[("Backbone-Acting-For", ID), ("Backbone-Acting-For", "moi")])
+    assert [value for key, value in seen if key == "backbone-acting-for"] == [ID, "moi"]
+
+
 def test_two_proofs_or_what_cannot_be_one_are_refused_before_any_call(
     services: Services, client: httpx.Client
 ) -> None:
