@@ -194,7 +194,7 @@ class _Served:
                 parent = value
             elif key == acting.METADATA:
                 # Two of them are no identifier: refused.
-                principal = f"{principal},{value}" if principal is not None else str(value)
+                principal = str(value) if principal is None else f"{principal},{value!s}"
             elif key == "dpop":
                 proof = str(value)
             elif key == "dpop-request":

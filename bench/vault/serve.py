@@ -20,7 +20,7 @@ def _never_leads(relay: Relay) -> None:
 
 def main() -> int:
     """Serves until SIGTERM; the exit code."""
-    Relay._lead_once = _never_leads  # type: ignore[method-assign]
+    Relay._lead_once = _never_leads  # type: ignore[method-assign, assignment]
     return runner.run(Vault)
 
 

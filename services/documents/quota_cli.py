@@ -11,7 +11,7 @@ from services.documents.quotas import QuotaSettings, Usages
 _PAYER = re.compile(r"person:[0-9a-f-]{36}|administration:[a-z0-9]+(-[a-z0-9]+)*")
 
 
-class Payer(click.ParamType):
+class Payer(click.ParamType[str]):
     name = "person:<account> or administration:<alias>"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:

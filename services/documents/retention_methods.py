@@ -34,7 +34,7 @@ class RetentionMethods:
     store: ObjectStore
     seals: Seals
     rules: Rules
-    _caller: Callable[[], UUID]
+    _owner: Callable[[], UUID]
 
     # ---- retention ------------------------------------------------------------------------------
 

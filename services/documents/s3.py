@@ -51,7 +51,7 @@ class _Http(urllib3.PoolManager):
     The client raises ValueError on nanoseconds, which versitygw gives in listings of versions.
     """
 
-    def urlopen(
+    def urlopen(  # type: ignore[override]
         self, method: str, url: str, redirect: bool = True, **options: Any
     ) -> urllib3.BaseHTTPResponse:
         answer = super().urlopen(method, url, redirect, **options)

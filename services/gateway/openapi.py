@@ -105,11 +105,11 @@ def _operations(
         operation = _common(rpc, comment, body=False)
         described = DESCRIBED[rpc.full_name](rpc, schemas)
         fields = dict(rpc.input_type.fields_by_name)
-        if rpc.client_streaming:
+        if rpc.client_streaming and (header := fields["header"].message_type) is not None:
             # What the path binds is of the first message.
-            fields |= dict(fields["header"].message_type.fields_by_name)
+            fields |= dict(header.fields_by_name)
         bound = [parameter(Parameter((), fields[name]), "path", schemas) for name in path.variables]
-        operation["parameters"] = bound + described["parameters"]
+        operation["parameters"] = bound + described["parameters"] + operation["parameters"]
         operation["responses"] = {**described["responses"], **operation["responses"]}
         if "requestBody" in described:
             operation["requestBody"] = described["requestBody"]
@@ -163,6 +163,7 @@ def _transcoded(binding: Binding, schemas: Schemas, comment: str) -> Schema:
     operation["parameters"] = [
         *(parameter(item, "path", schemas) for item in builder.path_parameters),
         *(parameter(item, "query", schemas) for item in builder.query_parameters),
+        *operation["parameters"],
     ]
     if binding.body:
         operation["requestBody"] = _request_body(binding, schemas)

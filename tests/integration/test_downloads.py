@@ -28,7 +28,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def archive(gateway: httpx.Client, token: str, *ids: str) -> httpx.Response:
-    query = [("documentIds", document_id) for document_id in ids]
+    query = {"documentIds": list(ids)}
     return gateway.get("/v1/documents/archive", params=query, headers=bearer(token))
 
 

@@ -4,7 +4,8 @@ import hashlib
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, LiteralString
 
 import grpc
 import httpx
@@ -368,4 +369,8 @@ def test_what_was_found_goes_with_its_document(
     )
     assert found(documents, token, "attestation") == []
     for query in kept:
-        eventually(lambda query=query: not database.count(query, document_id), within=60)
+        eventually(partial(_gone, database, query, document_id), within=60)
+
+
+def _gone(database: Tables, query: LiteralString, document_id: str) -> bool:
+    return not database.count(query, document_id)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from backbone.database import Base
 from backbone.errors import Unavailable
 from backbone.receipts.notes import Signer
-from services.documents.documents import DocumentRow, Documents, ShareRow, State
+from services.documents.documents import DocumentRow, Documents, State
 from services.documents.domain.retention import Disposition, Duration, RetentionClass
 from services.documents.erasures import ErasureRow, Erasures
 from services.documents.exports import ExportRow
@@ -25,6 +25,7 @@ from services.documents.retention.destructions import DestructionRow
 from services.documents.retention.holds import HoldRow
 from services.documents.retention.locked import LockedObjectRow, LockedObjects
 from services.documents.retention.locks import Locks
+from services.documents.sharing.shares import ShareRow
 from tests.support.events import Scratch
 
 SIGNER = Signer("essai.example/receipts", bytes(32))

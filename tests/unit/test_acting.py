@@ -68,7 +68,7 @@ class Teller:
 
     name = "teller"
     call: Call = CurrentCall()
-    mandates: None = Known()
+    mandates: Any = Known()
 
     @grpc_
     def tell(self, request: Any) -> Any:
@@ -274,7 +274,7 @@ class AwayFromIdentity:
     """A service whose identity does not answer."""
 
     name = "teller"
-    mandates: None = IdentityMandates()
+    mandates: Any = IdentityMandates()
 
 
 def test_identity_that_does_not_answer_is_no_refusal(

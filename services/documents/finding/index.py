@@ -126,7 +126,7 @@ class Index:
         page = (
             select(DocumentRow, ranked.c.score)
             .join(ranked, ranked.c.document_id == DocumentRow.document_id)
-            .where(lasting())
+            .where(DocumentRow.purge_time.is_(None), lasting())
             .order_by(*(column.desc() for column in place))
             .limit(limit + 1)
         )

@@ -14,6 +14,7 @@ from backbone.events import Publisher, Received, subscribe
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc, Stub
 from services.documents import accesses
+from services.documents.accesses import Accesses
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain.sharing import CONSENT_SCOPE, OWN, Origin, Recipient, Terms
@@ -31,6 +32,7 @@ class SharingMethods:
     events: Publisher
     call: Call
     identity: Stub
+    _accesses: Callable[[], Accesses]
     _contents: Callable[[], Contents]
     _consented: Callable[[DocumentRow, Sequence[ShareRow]], ShareRow]
 

@@ -13,6 +13,7 @@ from backbone.events import Publisher
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc, Stub
 from services.documents import accesses
+from services.documents.accesses import Accesses
 from services.documents.content_row import ContentRow
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow
@@ -52,6 +53,7 @@ class ReadingMethods:
     call: Call
     identity: Stub
     readings: Readings
+    _accesses: Callable[[], Accesses]
     _contents: Callable[[], Contents]
     _of_version: Callable[[Session, DocumentRow, int], ContentRow]
 

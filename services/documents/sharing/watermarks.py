@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from backbone.errors import InvalidInput, TooMany, Unavailable
 from backbone.tokens import Caller
-from services.documents.documents import DocumentRow
+from services.documents.content_row import ContentRow
 from services.documents.sharing.shares import ShareRow
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class NotStamped(Exception):
     """The document cannot be written on: damaged, with a password, too many pages or pixels."""
 
 
-def require_kind(row: DocumentRow) -> None:
+def require_kind(row: ContentRow) -> None:
     """Raises:
     InvalidInput: a document of this type or size can have no watermark.
     """
@@ -46,7 +46,7 @@ def words(share: ShareRow, reader: Caller) -> str:
     return f"Transmis à {whom} le {datetime.now(UTC):%d/%m/%Y}"
 
 
-def stamped(row: DocumentRow, content: bytes, text: str) -> bytes:
+def stamped(row: ContentRow, content: bytes, text: str) -> bytes:
     """The content with a text on each page.
 
     Raises:
