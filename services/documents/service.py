@@ -206,6 +206,9 @@ class DocumentsService(
             documents=[row.to_owner() for row in rows], next_page_token=token
         )
 
+    def _max_bytes(self) -> int:
+        return self.settings.max_bytes
+
     def _contents(self) -> Contents:
         return Contents(self.store, self.keys)
 

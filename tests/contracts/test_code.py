@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,6 +108,14 @@ def test_every_event_that_is_subscribed_to_exists_and_has_one_handler() -> None:
         ]
         assert set(handled) <= known
         assert len(handled) == len(set(handled))
+
+
+@pytest.mark.parametrize("name", contracts.SERVICES)
+def test_every_part_of_a_service_finds_there_what_it_says_that_it_uses(name: str) -> None:
+    service = runner.service_class(name)
+    for part in service.__mro__:
+        missing = [word for word in inspect.get_annotations(part) if not hasattr(service, word)]
+        assert not missing, f"{service.__name__} has not what {part.__name__} uses: {missing}"
 
 
 def test_every_metric_is_in_the_table_and_every_row_is_a_metric() -> None:

@@ -81,4 +81,14 @@ def upgrade() -> None:
         ["content_id"],
         postgresql_where=sa.text("damage_time IS NOT NULL"),
     )
+    # What a document shows is looked at, and no other version of it.
+    op.drop_index("documents_to_index", "documents")
+    op.create_index(
+        "documents_to_index",
+        "documents",
+        ["index_time"],
+        postgresql_where=sa.text(
+            "index_time IS NOT NULL AND state = 'AVAILABLE' AND kind = 'document'"
+        ),
+    )
     op.add_column("uploads", sa.Column("version_of", sa.UUID()))
