@@ -107,9 +107,16 @@ def _image(data: bytes, text: str, kind: str) -> bytes:
 STAMPS: dict[str, Callable[[bytes, str], bytes]] = {"pdf": pdf, "jpeg": jpeg, "png": png}
 
 
+def _limit(kind: int, most: int) -> None:
+    """Takes no more than `most` from here on, or than it may already."""
+    _, hard = resource.getrlimit(kind)
+    if hard == resource.RLIM_INFINITY or hard > most:
+        resource.setrlimit(kind, (most, most))
+
+
 def main() -> int:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    _limit(resource.RLIMIT_CPU, CPU_SECONDS)
     text = sys.stdin.buffer.readline().decode().rstrip("\n")
     try:
         stamped = STAMPS[sys.argv[1]](sys.stdin.buffer.read(), text)
