@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone import telemetry
 from backbone.settings import PREFIX, load
-from services.notifications.domain.texts import Text
+from services.notifications.domain.text import Text
 
 
 class SmtpSettings(BaseSettings):

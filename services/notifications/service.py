@@ -46,6 +46,7 @@ from backbone.settings import EventSettings
 from services.notifications.deliveries import Deliveries, DeliveryRow, State
 from services.notifications.domain import rules, texts
 from services.notifications.domain.rules import INVITATION, Notice
+from services.notifications.domain.text import Text
 from services.notifications.inbox import Inboxes
 from services.notifications.mailer import Mail, Mailer, MailError
 
@@ -210,7 +211,7 @@ class NotificationsService:
                 accepted.account_id = str(delivery.account_id)
             self.events.publish(accepted)
 
-    def _letter(self, delivery: DeliveryRow) -> tuple[str, str, texts.Text]:
+    def _letter(self, delivery: DeliveryRow) -> tuple[str, str, Text]:
         """Whom to write to by name, where (empty: nowhere), and what."""
         whom = str(delivery.account_id)
         if delivery.kind == INVITATION:

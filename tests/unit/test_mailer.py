@@ -7,7 +7,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from pydantic import SecretStr
 
-from services.notifications.domain.texts import Text
+from services.notifications.domain.text import Text
 from services.notifications.mailer import MailError, SmtpMailer, SmtpSettings
 from tests.support.processes import free_port
 

@@ -16,7 +16,7 @@ from backbone.errors import Unavailable
 from backbone.settings import EventSettings
 from services.notifications.deliveries import DeliveryRow, State
 from services.notifications.domain import delivery as backoff
-from services.notifications.domain.texts import Text
+from services.notifications.domain.text import Text
 from services.notifications.mailer import MailError
 from services.notifications.service import NotificationsService
 from tests.unit.test_errors import FailedCall

@@ -36,6 +36,8 @@ def test_facts_of_one_entity_share_a_topic_so_that_they_stay_in_order() -> None:
 
 def test_every_event_of_the_contracts_has_its_topics() -> None:
     assert topics.all_topics() == [
+        "administration.documents.v1.Box",
+        "administration.documents.v1.Box.dead",
         "administration.documents.v1.Document",
         "administration.documents.v1.Document.dead",
         "administration.documents.v1.Export",
