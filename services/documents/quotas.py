@@ -5,10 +5,12 @@ A payer is a person, or an administration for what its agents deposit. Triggers 
 and whoever adds holds the payer's row until the commit. So two at once cannot both pass a limit.
 """
 
+import uuid
+
 from administration.documents.v1 import usage_pb2
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import BigInteger, String, select
+from sqlalchemy import BigInteger, String, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -101,3 +103,10 @@ class Usages:
         self._session.execute(
             statement.on_conflict_do_update(index_elements=["payer"], set_=values)
         )
+
+
+def forget(session: Session, account_id: uuid.UUID) -> None:
+    """The person is forgotten, once nothing of theirs is counted any more: what went after that
+    would be taken off anew.
+    """
+    session.execute(delete(UsageRow).where(UsageRow.payer == f"{PERSON}{account_id}"))

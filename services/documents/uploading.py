@@ -59,7 +59,8 @@ class Uploading:
 
         Raises:
             InvalidInput, TooLarge: what is announced cannot be deposited. TooMany: too many are
-            open. NotFound: there is no such document. OverQuota: there is no room.
+            open. NotFound: there is no such document. Conflict: it is in the trash. OverQuota:
+            there is no room.
         """
         self._require(announced)
         owner_id, payer = uuid.UUID(acting.principal_id), payer_of(acting)
@@ -83,7 +84,7 @@ class Uploading:
             if uploads.count(owner_id) >= self._settings.owner_limit:
                 raise TooMany("Too many uploads are open: complete or abandon one.")
             if version_of:
-                Documents(session).of_owner(version_of, owner_id)
+                Documents(session).of_owner(version_of, owner_id).require_not_trashed()
             uploads.add(row)
             session.flush()
             Usages(session, self._quotas).require(payer)
@@ -109,7 +110,7 @@ class Uploading:
 
         Raises:
             NotFound: as above; or the document is gone that it was to be a version of.
-            Conflict: a part is missing.
+            Conflict: a part is missing; or that document is in the trash.
         """
         sizes = self._quarantine.sizes(document_id)
         with self._db.transaction() as session:

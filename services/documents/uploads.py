@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, String, func, select
+from sqlalchemy import BigInteger, DateTime, String, delete, func, select
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -69,3 +69,7 @@ class Uploads:
 
     def remove(self, row: UploadRow) -> None:
         self._session.delete(row)
+
+    def forget(self, owner_id: uuid.UUID) -> None:
+        """The owner is forgotten; the bucket's own rule does it to the parts that are there."""
+        self._session.execute(delete(UploadRow).where(UploadRow.owner_id == owner_id))

@@ -9,7 +9,13 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from administration.documents.v1 import deposits_pb2, documents_pb2, uploads_pb2, versions_pb2
+from administration.documents.v1 import (
+    deposits_pb2,
+    documents_pb2,
+    retention_pb2,
+    uploads_pb2,
+    versions_pb2,
+)
 from administration.documents.v1.versions_pb2 import DepositVersionRequest, Version
 
 from backbone.receipts.checks import Evidence, Mark, of_receipt
@@ -238,6 +244,31 @@ def test_an_upload_becomes_a_version_of_the_document_it_names(
     with realm.person() as stranger:
         refused = refusal(lambda: documents.open_upload(request, token=realm.token_of(stranger)))
     assert refused.code == grpc.StatusCode.NOT_FOUND
+
+
+def test_what_is_in_the_trash_has_no_new_version_until_it_is_taken_back(
+    documents: Client, token: str, document_id: str, first: bytes
+) -> None:
+    data = vault.unique_bytes()
+    deposited(documents, token, document_id, data)
+    version(documents, token, document_id, 2)
+    trashed = retention_pb2.DeleteDocumentRequest(document_id=document_id)
+    documents.delete_document(trashed, token=token)
+    head = uploads_pb2.OpenUploadRequest.Header(
+        name="acte.pdf", media_type="application/pdf", size_bytes=9, sha256="ab" * 32
+    )
+    upload = uploads_pb2.OpenUploadRequest(header=head, version_of=document_id)
+    for attempt in (
+        lambda: deposited(documents, token, document_id, data),
+        lambda: restore(documents, token, document_id, 1),
+        lambda: documents.open_upload(upload, token=token),
+    ):
+        told = refusal(attempt)
+        assert (told.code, told.reason) == (grpc.StatusCode.ABORTED, "DOCUMENT_TRASHED")
+    back = retention_pb2.RestoreDocumentRequest(document_id=document_id)
+    assert documents.restore_document(back, token=token).document.version == 2
+    assert restore(documents, token, document_id, 1).version == 3
+    assert content(documents, token, document_id) == first
 
 
 def test_over_http_a_version_is_put_listed_read_and_restored(
