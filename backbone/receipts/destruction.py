@@ -1,4 +1,4 @@
-"""What a certificate of a destruction says: ten lines, signed as a note by the log's key.
+"""What a certificate of a destruction says: lines of text, signed as a note by the log's key.
 
     backbone destruction v1
     document: 6f1c2c1e-0f60-4a5c-9a3e-0d2c6a1b7f10
@@ -10,9 +10,12 @@
     leaf: 1207
     class: comptable
     basis: Code de commerce, article L123-22
+    version: 1 2026-11-20T09:00:00.000000Z 398 77c2… 1154
 
-What a document did not have is ``-``. The first line, and the words before each value, keep it from
-being read as a checkpoint, which the same key signs (C2SP signed-note).
+What a document did not have is ``-``. The last line is there for each other version that went with
+it: its number, when it was deposited, its size, its SHA-256 and its leaf. The first line, and the
+words before each value, keep it from being read as a checkpoint, which the same key signs (C2SP
+signed-note).
 """
 
 import re
@@ -29,10 +32,35 @@ NONE = "-"
 _NAMES = (
     "document", "cause", "destroyed", "deposited", "size", "sha256", "leaf", "class", "basis",
 )  # fmt: skip
+_VERSION = re.compile(r"version: (\d+) (\S+) (\d+) (\S+) (\S+)\n", re.ASCII)
 _TEXT = re.compile(
-    re.escape(TITLE) + "\n" + "".join(rf"{name}: (?P<{name}>.+)\n" for name in _NAMES)
+    re.escape(TITLE)
+    + "\n"
+    + "".join(rf"{name}: (?P<{name}>.+)\n" for name in _NAMES)
+    + r"(?P<others>(version: .+\n)*)"
 )
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A version beside the one that the document showed, as below."""
+
+    version: int
+    deposit_time: datetime
+    size_bytes: int
+    sha256: str
+    leaf_index: int | None
+
+    def text(self) -> str:
+        values = (
+            self.version,
+            _written(self.deposit_time),
+            self.size_bytes,
+            self.sha256,
+            NONE if self.leaf_index is None else self.leaf_index,
+        )
+        return f"version: {' '.join(map(str, values))}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +78,11 @@ class Statement:
     leaf_index: int | None
     retention_class: str
     basis: str
+    others: tuple[Other, ...] = ()
+
+    def sha256s(self) -> set[str]:
+        """Of every version."""
+        return {self.sha256, *(other.sha256 for other in self.others)}
 
     def text(self) -> str:
         values = (
@@ -64,7 +97,8 @@ class Statement:
             self.basis or NONE,
         )
         lines = (f"{name}: {value}\n" for name, value in zip(_NAMES, values, strict=True))
-        return f"{TITLE}\n{''.join(lines)}"
+        others = (other.text() for other in self.others)
+        return f"{TITLE}\n{''.join(lines)}{''.join(others)}"
 
     def to_proto(self) -> retention_pb2.Destruction:
         """Without the certificate and its key."""
@@ -101,9 +135,13 @@ def stated(note: str) -> Statement:
             deposit_time=_read(said["deposited"]),
             size_bytes=int(said["size"]),
             sha256=said["sha256"],
-            leaf_index=None if said["leaf"] == NONE else int(said["leaf"]),
+            leaf_index=_leaf(said["leaf"]),
             retention_class=_absent(said["class"]),
             basis=_absent(said["basis"]),
+            others=tuple(
+                Other(int(number), _read(deposited), int(size), sha256, _leaf(leaf))
+                for number, deposited, size, sha256, leaf in _VERSION.findall(said["others"])
+            ),
         )
         retention_pb2.DestructionCause.Value(f"DESTRUCTION_CAUSE_{statement.cause}")
     except ValueError:
@@ -120,6 +158,10 @@ def _written(moment: datetime) -> str:
 
 def _read(text: str) -> datetime:
     return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+
+
+def _leaf(text: str) -> int | None:
+    return None if text == NONE else int(text)
 
 
 def _absent(text: str) -> str:

@@ -113,10 +113,15 @@ class Documents:
         columns = (DocumentRow.create_time, DocumentRow.document_id)
         return paging.newest_first(self._session, query, columns, page_size, page_token)
 
-    def keys(self, row: DocumentRow) -> Sequence[str]:
-        """Where the bytes of all its versions are in the object store, each once."""
+    def keys(self, row: DocumentRow, *conditions: ColumnElement[bool]) -> Sequence[str]:
+        """Where the bytes of all its versions, or of those alone, are in the object store, each
+        once.
+        """
         query = select(ContentRow.content_id).where(
-            or_(ContentRow.document_id == row.document_id, ContentRow.version_of == row.document_id)
+            or_(
+                ContentRow.document_id == row.document_id, ContentRow.version_of == row.document_id
+            ),
+            *conditions,
         )
         return [str(content_id) for content_id in self._session.scalars(query.distinct())]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from administration.identity.v1 import events_pb2
-from sqlalchemy import BigInteger, DateTime, and_, exists, or_, select
+from sqlalchemy import BigInteger, DateTime, exists, or_, select
 from sqlalchemy.dialects.postgresql import UUID, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -13,6 +13,7 @@ from backbone import personal_data
 from backbone.database import Base
 from backbone.events import Publisher
 from backbone.personal_data import Item
+from services.documents import quotas
 from services.documents.boxes.boxes import Boxes
 from services.documents.documents import DocumentRow
 from services.documents.exports import Exports
@@ -22,6 +23,7 @@ from services.documents.retention.destructions import Destructions
 from services.documents.retention.keeping import Keeping
 from services.documents.sharing.sharing import Shares
 from services.documents.store import ObjectStore
+from services.documents.uploads import Uploads
 
 SERVICE = "documents"
 BATCH = 20
@@ -41,7 +43,7 @@ class ErasureRow(Base):
     destructions: Mapped[int] = mapped_column(BigInteger, default=0)
     shares: Mapped[int] = mapped_column(BigInteger, default=0)
     boxes: Mapped[int] = mapped_column(BigInteger, default=0)
-    # Of these, those whose bytes the store keeps until then, and nobody can read.
+    # Objects of theirs, of whichever version, that the store keeps until then and nobody can read.
     locked: Mapped[int] = mapped_column(BigInteger, default=0)
     locked_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     # How many are kept by a legal hold, once that was told: it goes on when one is free.
@@ -93,24 +95,27 @@ class Erasures:
             erasure.held = keeping.held(erasure.account_id)
             self._tell(erasure, events)
             if not erasure.held:
+                quotas.forget(self._session, erasure.account_id)
                 self._session.delete(erasure)
         return True
 
     def _next(self) -> ErasureRow | None:
         """An erasure that can go on: one that only waits for legal holds cannot."""
-        own = DocumentRow.owner_id == ErasureRow.account_id
+        # Of documents: a row of another version has no holds, and says nothing of what is free.
+        theirs = select(DocumentRow.document_id).where(
+            DocumentRow.owner_id == ErasureRow.account_id
+        )
         goes_on = or_(
             ErasureRow.held == 0,
-            exists().where(and_(own, DocumentRow.holds == 0)),
-            ~exists().where(own),
+            theirs.where(DocumentRow.holds == 0).exists(),
+            ~theirs.exists(),
         )
         query = select(ErasureRow).where(goes_on).limit(1)
         return self._session.scalar(query.with_for_update(skip_locked=True))
 
     def _erase(self, erasure: ErasureRow, row: DocumentRow, destroying: Destroying) -> None:
-        lock = destroying.erase(row)
         erasure.documents += 1
-        if lock is not None:
+        for lock in destroying.erase(row):
             erasure.locked += 1
             ends = [time for time in (erasure.locked_until, lock.until) if time is not None]
             erasure.locked_until = max(ends, default=None)
@@ -127,6 +132,7 @@ class Erasures:
             "box_joined": erasure.boxes,
         }
         search_keys.forget(self._session, erasure.account_id)
+        Uploads(self._session).forget(erasure.account_id)
         started = events_pb2.ErasureStarted(
             erasure_id=str(erasure.erasure_id), account_id=str(erasure.account_id)
         )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from administration.documents.v1 import events_pb2, versions_pb2
 from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectin_polymorphic
 
 from backbone import paging
 from backbone.errors import Conflict, NotFound
@@ -76,13 +76,15 @@ class Versions:
         return row
 
     def deposited(self, content_id: uuid.UUID, owner_id: uuid.UUID) -> ContentRow | None:
-        """The version that was deposited with this content."""
+        """The version that was deposited with this content; where a document shows it, the whole of
+        its row.
+        """
         query = select(ContentRow).where(
             ContentRow.content_id == content_id,
             ContentRow.owner_id == owner_id,
             ContentRow.restored_from == 0,
         )
-        return self._session.scalar(query)
+        return self._session.scalar(query.options(selectin_polymorphic(ContentRow, [DocumentRow])))
 
     def add(self, document: DocumentRow, row: VersionRow) -> None:
         """Adds the next version of a document that this transaction has locked.
@@ -142,13 +144,12 @@ class Versions:
         )
         if document is None:
             return
+        document.lock_again()
         if document.state != State.AVAILABLE or document.version < row.version:
             self._exchange(document, row)
 
     def _exchange(self, one: DocumentRow, other: VersionRow) -> None:
         one.look_again()
-        # What was decided of the document holds for the new content's object too.
-        one.lock_pending = one.lock_pending or one.retained() or one.holds > 0
         held = {fact: getattr(one, fact) for fact in _FACTS}
         for fact in _FACTS:
             setattr(one, fact, getattr(other, fact))

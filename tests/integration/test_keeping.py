@@ -2,17 +2,23 @@
 
 import json
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from administration.documents.v1 import boxes_pb2
 from administration.identity.v1 import events_pb2
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
+from backbone.acting import Acting
 from backbone.errors import Conflict, InvalidInput, NotFound, Unavailable
 from backbone.receipts.destruction import stated
+from backbone.tokens import Caller
+from services.documents.boxes.rows import HandedIn, HandInRow
+from services.documents.content_row import ContentRow
 from services.documents.documents import DocumentRow, State
 from services.documents.domain.retention import Disposition
 from services.documents.erasures import Erasures
@@ -21,10 +27,16 @@ from services.documents.retention.destructions import Cause
 from services.documents.retention.holds import Holds
 from services.documents.retention.keeping import Keeping, require_deletable, retain
 from services.documents.retention.locked import LockedObjectRow
+from services.documents.sharing.shares import ShareRow
+from services.documents.sharing.sharing import Shares
+from services.documents.versions import VersionRow
 from tests.support.events import Scratch
 from tests.support.keeping import CLASSES, SIGNER, Vault
+from tests.support.polling import eventually
 
 ADMIN = str(uuid.uuid4())
+# What an erasure tells of each time.
+NOTHING = {(kind, ""): 0 for kind in ("document", "destruction", "share_received", "box_joined")}
 
 
 @pytest.fixture
@@ -141,6 +153,177 @@ def test_the_end_destroys_where_the_class_says_so_and_tells_otherwise(vault: Vau
             told.add(row.document_id)
     assert told == {reviewed, unknown}
     assert CLASSES.disposition("ancienne") is Disposition.REVIEW
+
+
+# ---- the trash ------------------------------------------------------------------------------
+
+
+def test_what_is_in_the_trash_is_seen_by_its_owner_and_not_by_who_acts_for_them(
+    vault: Vault,
+) -> None:
+    document_id, owner = vault.deposit(), str(vault.owner_id)
+    representative = Acting(caller(str(uuid.uuid4())), owner, mandate_id=str(uuid.uuid4()))
+    with vault.db.transaction() as session:
+        shares = Shares(session)
+        assert shares.readable(str(document_id), representative)
+        session.get_one(DocumentRow, document_id).purge_time = datetime(2999, 1, 1, tzinfo=UTC)
+        assert shares.readable(str(document_id), Acting(caller(owner), owner))
+        with pytest.raises(NotFound):
+            shares.readable(str(document_id), representative)
+
+
+def caller(subject: str) -> Caller:
+    return Caller(subject, "citizen-portal", frozenset({"citizen"}), "", time.time() + 60, "")
+
+
+def test_a_share_of_what_is_in_the_trash_gives_nothing_until_it_is_restored(vault: Vault) -> None:
+    document_id, share_id = vault.deposit(), uuid.uuid4()
+    with vault.db.transaction() as session:
+        row = ShareRow(
+            share_id=share_id,
+            document_id=document_id,
+            administration="caf-martinique",
+            purpose="Dossier",
+            expire_time=datetime(2999, 1, 1, tzinfo=UTC),
+        )
+        session.add(row)
+    later = datetime.now(UTC) + timedelta(days=30)
+    # A reading asks this again and again while it lasts; a box tells what was handed in.
+    for purge_time, standing, state in (
+        (None, {share_id}, boxes_pb2.HAND_IN_STATE_THERE),
+        (later, set(), boxes_pb2.HAND_IN_STATE_WITHDRAWN),
+        (None, {share_id}, boxes_pb2.HAND_IN_STATE_THERE),
+    ):
+        vault.set(document_id, purge_time=purge_time)
+        with vault.db.transaction() as session:
+            assert Shares(session).standing([share_id]) == standing
+            share = session.get_one(ShareRow, share_id)
+            document = session.get_one(DocumentRow, document_id)
+            assert HandedIn(HandInRow(), share, document).state == state
+
+
+# ---- versions -------------------------------------------------------------------------------
+
+
+def test_what_is_decided_of_a_document_locks_the_objects_of_every_version(vault: Vault) -> None:
+    document_id = vault.deposit()
+    keys = [str(key) for key in (document_id, vault.version(document_id))]
+    keep(vault, document_id, "court")
+    place(vault, document_id)
+    # One that comes later, too.
+    keys.append(str(vault.version(document_id)))
+    assert vault.settle()
+    assert not vault.settle()
+    found = vault.row(document_id)
+    assert found is not None
+    assert (found.version, vault.store.retained) == (3, dict.fromkeys(keys, found.retain_until))
+    assert vault.store.held == set(keys)
+    vault.set(document_id, purge_time=past())
+    assert not vault.destroy()
+
+
+def test_a_version_is_locked_once_it_is_accepted_though_a_later_one_is_shown(vault: Vault) -> None:
+    """What is refused is not kept: until its check has ended, nothing locks it."""
+    document_id = vault.deposit()
+    slow, refused = (vault.version(document_id, accepted=False) for _ in range(2))
+    keep(vault, document_id, "court")
+    fast = vault.version(document_id)
+    assert vault.settle()
+    assert set(vault.store.retained) == {str(document_id), str(fast)}
+    vault.accept(slow)
+    assert vault.settle()
+    assert str(slow) in vault.store.retained
+    found = vault.row(document_id)
+    assert found is not None
+    assert found.key == str(fast)
+    vault.store.delete(str(refused))
+
+
+def test_a_version_that_the_store_keeps_for_longer_lengthens_it_for_all(vault: Vault) -> None:
+    document_id, until = vault.deposit(), datetime.now(UTC) + timedelta(days=3650)
+    keys = [str(document_id), *(str(vault.version(document_id)) for _ in range(2))]
+    vault.store.retain(keys[1], until)
+    with vault.locked(document_id) as (_, row):
+        retain(row, CLASSES.get("court"), datetime.now(UTC))
+    while vault.settle():
+        pass
+    assert vault.store.retained == dict.fromkeys(keys, until)
+
+
+def test_a_document_is_destroyed_with_every_version(vault: Vault) -> None:
+    document_id = vault.deposit()
+    vault.version(document_id)
+    vault.version(document_id, accepted=False)
+    vault.set(document_id, purge_time=past())
+    assert vault.destroy()
+    assert not vault.store.objects
+    assert not rows(vault)
+    (certificate,) = vault.certificates()
+    assert stated(certificate.certificate).sha256 == "cd" * 32
+
+
+def test_a_destruction_waits_for_a_check_that_may_bring_bytes(vault: Vault) -> None:
+    document_id = vault.deposit()
+    version = str(vault.version(document_id, accepted=False))
+    brought = vault.store.objects.pop(version)
+    vault.set(document_id, purge_time=past())
+    with vault.db.transaction() as check:
+        check.scalars(select(VersionRow).with_for_update(key_share=True)).one()
+        other = threading.Thread(target=vault.destroy)
+        other.start()
+        eventually(lambda: waits_for_version(vault), what="the destruction to wait")
+        assert str(document_id) in vault.store.objects
+        vault.store.objects[version] = brought
+    other.join(20)
+    assert not vault.store.objects
+    assert not rows(vault)
+
+
+def waits_for_version(vault: Vault) -> bool:
+    """Whether somebody waits for the lock of versions' rows."""
+    query = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE NOT granted AND query LIKE '%version_of = %FOR UPDATE%'"
+    )
+    with vault.scratch.engine.connect() as connection:
+        return bool(connection.scalar(query))
+
+
+def rows(vault: Vault) -> int:
+    """Contents of whatever document or version."""
+    with vault.db.transaction() as session:
+        return session.scalar(select(func.count()).select_from(ContentRow)) or 0
+
+
+def test_an_erasure_says_how_many_objects_of_all_versions_a_lock_keeps(vault: Vault) -> None:
+    document_id = vault.deposit()
+    keep(vault, document_id, "court")
+    version = vault.version(document_id)
+    started(vault)
+    while vault.erase():
+        pass
+    assert answers(vault) == [{**NOTHING, ("document", ""): 1, ("unreadable_object", ""): 2}]
+    assert not rows(vault)
+    with vault.db.transaction() as session:
+        kept = {row.object_id for row in session.scalars(select(LockedObjectRow))}
+    assert kept == {document_id, version}
+    assert {str(key) for key in kept} == set(vault.store.objects)
+
+
+def test_an_erasure_waits_quietly_for_a_held_document_with_versions(vault: Vault) -> None:
+    document_id = vault.deposit()
+    vault.version(document_id)
+    hold_id = place(vault, document_id)
+    started(vault)
+    assert vault.erase()
+    assert not vault.erase()
+    assert answers(vault) == [{**NOTHING, ("document", "LEGAL_HOLD"): 1}]
+    assert len(vault.store.objects) == 2
+    release(vault, document_id, hold_id)
+    while vault.erase():
+        pass
+    assert not vault.store.objects
+    assert answers(vault)[-1] == {**NOTHING, ("document", ""): 1}
 
 
 # ---- the store does not answer, or a process dies between two lines --------------------------
@@ -275,9 +458,7 @@ def test_an_erasure_takes_all_but_what_is_held_and_goes_on_when_it_is_free(vault
     while vault.erase():
         pass
     assert set(vault.store.objects) == {str(document_id) for document_id in held}
-    assert answers(vault) == [
-        {("document", ""): 21, ("destruction", ""): 0, ("document", "LEGAL_HOLD"): 2}
-    ]
+    assert answers(vault) == [{**NOTHING, ("document", ""): 21, ("document", "LEGAL_HOLD"): 2}]
     for document_id, hold_id in zip(held, holds, strict=True):
         release(vault, document_id, hold_id)
         while vault.erase():
@@ -299,9 +480,7 @@ def test_an_erasure_leaves_bytes_that_a_lock_keeps_unreadable_until_it_ends(vaul
     assert vault.row(kept) is None
     assert vault.row(gone) is None
     assert set(vault.store.objects) == {str(kept)}
-    assert answers(vault) == [
-        {("document", ""): 2, ("destruction", ""): 0, ("unreadable_object", ""): 1}
-    ]
+    assert answers(vault) == [{**NOTHING, ("document", ""): 2, ("unreadable_object", ""): 1}]
     (item,) = [
         item
         for _, data in published(vault)
@@ -326,7 +505,7 @@ def test_an_erasure_forgets_what_proved_earlier_destructions(vault: Vault) -> No
     while vault.erase():
         pass
     assert not vault.certificates()
-    assert answers(vault) == [{("document", ""): 0, ("destruction", ""): 1}]
+    assert answers(vault) == [{**NOTHING, ("destruction", ""): 1}]
 
 
 # ---- the reconciliation ---------------------------------------------------------------------

@@ -21,7 +21,8 @@ from minio.error import S3Error
 from minio.retention import Retention
 
 from backbone.cli import cli
-from tests.support import vault
+from tests.integration import test_versions as versions
+from tests.support import readable, vault
 from tests.support.objects import Objects, operator
 from tests.support.organisations import Side
 from tests.support.polling import eventually
@@ -177,6 +178,45 @@ def test_a_retention_is_lengthened(
     assert retention.retain_until_date == datetime.fromisoformat(second["retainUntil"])
 
 
+def test_every_version_is_kept_by_the_store_and_so_is_one_that_comes_later(
+    side: Side, admin: Side, documents: Client, token: str, deposited: Callable[..., str],
+    stored: Callable[[str], Store], database: Tables,
+) -> None:  # fmt: skip
+    document_id = deposited()
+    add_version(documents, token, document_id, 2)
+    document = keep(side, document_id, "courant")
+    hold(admin, document_id)
+    add_version(documents, token, document_id, 3)
+    keys = contents(database, document_id)
+    assert len(keys) == 3
+
+    def kept(key: str) -> bool:
+        retention = stored(key).retention()
+        return stored(key).held() and retention is not None
+
+    eventually(lambda: all(map(kept, keys)), what="the locks of all versions")
+    until = datetime.fromisoformat(document["retainUntil"])
+    for store in map(stored, keys):
+        retention = store.retention()
+        assert retention is not None
+        assert (retention.mode, retention.retain_until_date) == (COMPLIANCE, until)
+        store.refuses_deletion()
+
+
+def add_version(documents: Client, token: str, document_id: str, number: int) -> None:
+    versions.deposited(documents, token, document_id, vault.unique_bytes())
+    versions.version(documents, token, document_id, number)
+
+
+def contents(database: Tables, document_id: str) -> set[str]:
+    """The keys of the objects of all versions of a document."""
+    query = (
+        "SELECT content_id::text AS key FROM documents.documents"
+        " WHERE document_id = %s OR version_of = %s"
+    )
+    return {row["key"] for row in database.rows(query, document_id, document_id)}
+
+
 def test_a_class_that_is_not_there_or_is_over_is_refused_by_its_field(
     side: Side, deposited: Callable[..., str]
 ) -> None:
@@ -184,7 +224,7 @@ def test_a_class_that_is_not_there_or_is_over_is_refused_by_its_field(
     for name, words in (("inconnue", "comptable"), ("comptable", "ended for this document")):
         answer = side.put(path(document_id, "retention"), {"retentionClass": name})
         (fault,) = refused(answer, 400, "INVALID_INPUT")["errors"]
-        assert fault["field"] == "retention_class"
+        assert fault["field"] == "retentionClass"
         assert words in fault["detail"]
 
 
@@ -218,7 +258,8 @@ def test_a_document_is_destroyed_at_its_end_with_a_proof_that_holds_offline(
     assert document_id not in objects.keys()  # noqa: SIM118
     assert proof["cause"] == "DESTRUCTION_CAUSE_RETENTION_ENDED"
     assert (proof["retentionClass"], proof["sha256"]) == ("courant", document["sha256"])
-    assert proof["destroyTime"] >= document["retainUntil"]
+    destroy_time = datetime.fromisoformat(proof["destroyTime"])
+    assert destroy_time >= datetime.fromisoformat(document["retainUntil"])
     assert proof["leafIndex"]
     (listed,) = side.get("/v1/destructions").json()["destructions"]
     assert listed == proof
@@ -262,25 +303,42 @@ def test_at_the_end_of_a_retention_to_review_the_owner_is_told_and_decides(
 # ---- the trash ------------------------------------------------------------------------------
 
 
-def listed(side: Side, where: str = "/v1/documents") -> set[str]:
-    return {item["documentId"] for item in side.get(where).json().get("documents", [])}
+def listed(side: Side, where: str = "/v1/documents", **parameters: str) -> set[str]:
+    found = side.get(where, **parameters).json().get("documents", [])
+    return {item["documentId"] for item in found}
+
+
+def found(side: Side) -> set[str]:
+    return listed(side, "/v1/documents/search", q="mobiliers")
 
 
 def test_a_document_in_the_trash_is_its_owners_alone_and_comes_back_as_it_was(
-    side: Side, partner: Side, deposited: Callable[..., str]
+    side: Side, partner: Side, documents: Client, token: str, deposited: Callable[..., str]
 ) -> None:
-    document_id, other = deposited(), deposited()
+    page, other = readable.pdf("Inventaire des mobiliers"), deposited()
+    document_id = vault.deposit(documents, token, vault.unique_bytes()).document_id
+    versions.deposited(documents, token, document_id, page)
+    versions.version(documents, token, document_id, 2)
     share = {"administration": "caf-martinique", "purpose": "Dossier", "expireTime": FAR}
     assert side.post(path(document_id, "shares"), share).status_code == 200
     assert partner.get(path(document_id)).status_code == 200
+    preview = path(document_id, "preview")
+    eventually(lambda: partner.get(preview).status_code == 200, what="the preview")
+    assert found(side) == {document_id}
+    assert document_id in shared_with(partner)
 
     first = side.delete(path(document_id)).json()["document"]
     assert side.delete(path(document_id)).json()["document"] == first
     days = datetime.fromisoformat(first["purgeTime"]) - datetime.now(UTC)
     assert timedelta(days=29) < days <= timedelta(days=30)
-    for rest in ((), ("content",), ("receipt",)):
+    for rest in ((), ("content",), ("receipt",), ("preview",)):
         refused(partner.get(path(document_id, *rest)), 404, "DOCUMENT_NOT_FOUND")
+    for number in (1, 2):
+        told = partner.get(path(document_id, "content"), version=number)
+        refused(told, 404, "DOCUMENT_NOT_FOUND")
+    assert document_id not in shared_with(partner)
     assert listed(side) == {other}
+    assert not found(side)
     assert listed(side, "/v1/trash") == {document_id}
     assert side.get(path(document_id, "content")).status_code == 200
     refused(side.post(path(document_id, "shares"), share), 409, "DOCUMENT_TRASHED")
@@ -292,8 +350,15 @@ def test_a_document_in_the_trash_is_its_owners_alone_and_comes_back_as_it_was(
         assert back.status_code == 200
         assert "purgeTime" not in back.json()["document"]
     assert listed(side) == {document_id, other}
+    assert found(side) == {document_id}
     assert not listed(side, "/v1/trash")
+    assert document_id in shared_with(partner)
     assert partner.get(path(document_id, "content")).status_code == 200
+
+
+def shared_with(side: Side) -> set[str]:
+    """The newest documents that are shared with somebody."""
+    return {item["documentId"] for item in side.get("/v1/me/shares").json().get("shares", [])}
 
 
 def test_what_is_in_the_trash_for_long_enough_is_destroyed(
@@ -402,6 +467,14 @@ def test_an_erasure_keeps_what_is_held_and_says_so_and_goes_on_when_it_is_free(
     )
     keep(side, retained, "courant")
     hold_id = hold(admin, held)
+    # Of both kinds, what holds for a document holds for the objects of its versions.
+    for each in (held, retained):
+        add_version(clients["documents"], token, each, 2)
+    kept_by_hold, kept_by_lock = contents(database, held), contents(database, retained)
+    mine = {free} | kept_by_hold | kept_by_lock
+    assert len(mine) == 5
+    locks = "SELECT 1 FROM documents.documents WHERE lock_pending AND owner_id = %s"
+    eventually(lambda: not database.count(locks, person.account_id), what="the locks")
     asked = side.post("/v1/me/erasure").json()["erasure"]["erasureId"]
     database.rows("UPDATE identity.erasures SET due_time = now() WHERE erasure_id = %s", asked)
 
@@ -413,13 +486,13 @@ def test_an_erasure_keeps_what_is_held_and_says_so_and_goes_on_when_it_is_free(
 
     waits = eventually(lambda: erasure(1), 120, "the erasure of what is free")
     assert counts(waits)["document", ""] == 2
-    assert counts(waits)["unreadable_object", ""] == 1
+    assert counts(waits)["unreadable_object", ""] == 2
     assert ("key", "") not in counts(waits)
     assert counts(certified(gateway, waits))["document", "LEGAL_HOLD"] == 1
     request = keyring_pb2.GetKeysRequest(owner_id=person.account_id)
     service = realm.client_token("documents")
     assert clients["identity"].get_keys(request, token=service).keys
-    assert {free, held, retained} & objects.keys() == {held, retained}
+    assert mine & objects.keys() == kept_by_hold | kept_by_lock
 
     assert admin.post(path(held, "holds", hold_id, "release")).status_code == 200
     done = eventually(lambda: erasure(0), 60, "the erasure of what was held")
@@ -428,8 +501,8 @@ def test_an_erasure_keeps_what_is_held_and_says_so_and_goes_on_when_it_is_free(
     assert counts(certified(gateway, done)) == counts(done)
     told = refusal(lambda: clients["identity"].get_keys(request, token=service))
     assert told.reason == "KEY_DESTROYED"
-    # The retained one has neither a row nor a key, and goes when its lock does.
-    assert {free, held, retained} & objects.keys() == {retained}
+    # The retained one has neither a row nor a key, and goes when its locks do.
+    assert mine & objects.keys() == kept_by_lock
     for query in (
         "SELECT 1 FROM documents.documents WHERE owner_id = %s",
         "SELECT 1 FROM documents.destructions WHERE owner_id = %s",
@@ -437,7 +510,8 @@ def test_an_erasure_keeps_what_is_held_and_says_so_and_goes_on_when_it_is_free(
         "SELECT 1 FROM identity.owner_keys WHERE owner_id = %s",
     ):
         assert database.count(query, person.account_id) == 0, query
-    assert database.count("SELECT 1 FROM documents.locked_objects WHERE object_id = %s", retained)
+    for key in kept_by_lock:
+        assert database.count("SELECT 1 FROM documents.locked_objects WHERE object_id = %s", key)
 
 
 def counts(erasure: dict[str, Any]) -> dict[tuple[str, str], int]:

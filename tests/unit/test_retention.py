@@ -1,6 +1,7 @@
 """Classes of retention as code, when they end, and what proves a destruction."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from backbone.cli import cli
 from backbone.errors import InvalidInput
 from backbone.receipts import notes
-from backbone.receipts.destruction import Statement, stated
+from backbone.receipts.destruction import Other, Statement, stated
 from backbone.receipts.notes import NoteError, Signer
 from backbone.settings import ConfigurationError, load
 from services.documents.domain.retention import Disposition, Duration
@@ -139,6 +140,15 @@ BARE = Statement(
     STATEMENT.document_id, "DELETED", STATEMENT.destroy_time, STATEMENT.deposit_time, 3,
     STATEMENT.sha256, None, "", "",
 )  # fmt: skip
+# The file of these tests is an earlier version of it.
+VERSIONED = replace(
+    STATEMENT,
+    sha256="ab" * 32,
+    others=(
+        Other(1, STATEMENT.deposit_time, 3, STATEMENT.sha256, 12),
+        Other(3, STATEMENT.destroy_time, 4, "cd" * 32, None),
+    ),
+)
 
 
 def told(statement: Statement) -> dict[str, object]:
@@ -155,7 +165,7 @@ def verify(folder: Path, answer: object, *arguments: str) -> Result:
     return CliRunner().invoke(cli, ["verify", str(path), *arguments])
 
 
-@pytest.mark.parametrize("statement", [STATEMENT, BARE])
+@pytest.mark.parametrize("statement", [STATEMENT, BARE, VERSIONED])
 def test_a_certificate_says_what_was_stated_and_nothing_else(statement: Statement) -> None:
     note = SIGNER.sign_text(statement.text())
     assert stated(note) == statement
@@ -178,7 +188,7 @@ def test_a_certificate_that_says_anything_else_does_not_verify(place: int, new: 
             SIGNER.verifier.require_signed(altered)
 
 
-@pytest.mark.parametrize("statement", [STATEMENT, BARE])
+@pytest.mark.parametrize("statement", [STATEMENT, BARE, VERSIONED])
 def test_a_certificate_verifies_offline_with_and_without_the_file(
     tmp_path: Path, statement: Statement
 ) -> None:

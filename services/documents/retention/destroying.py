@@ -1,15 +1,17 @@
 """Destroying documents: the bytes first, then the row, with what proves it."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from administration.documents.v1 import events_pb2, retention_pb2
 from prometheus_client import Counter
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backbone.events import Publisher
 from backbone.receipts.notes import Signer
+from services.documents.content_row import ContentRow
 from services.documents.documents import DocumentRow, Documents
 from services.documents.retention.classes import Classes
 from services.documents.retention.destructions import Destructions
@@ -63,9 +65,9 @@ class Destroying:
         DESTROYED.labels(cause.lower()).inc()
         return True
 
-    def erase(self, row: DocumentRow) -> Locked | None:
+    def erase(self, row: DocumentRow) -> Collection[Locked]:
         """Destroys a document of a person who is erased: nobody can read its bytes any more, though
-        a retention may have the store keep them. Then, the longest lock.
+        a retention may have the store keep them. The locks of the objects that it keeps.
 
         Raises:
             Unavailable: as above.
@@ -75,10 +77,13 @@ class Destroying:
             LockedObjects(self._session).add(key, lock)
         Documents(self._session).remove(row)
         DESTROYED.labels("erased").inc()
-        return max(locks.values(), key=_end, default=None)
+        return locks.values()
 
     def _delete(self, row: DocumentRow) -> dict[str, Locked]:
         """Deletes the objects of all its versions, or tells what keeps them, by their keys."""
+        # One that is being checked is waited for: its check may bring the bytes.
+        versions = select(ContentRow.document_id).where(ContentRow.version_of == row.document_id)
+        self._session.scalars(versions.with_for_update()).all()
         # A legal hold that was released may be on them still.
         Locks(self._session, self._store).apply(row)
         locks = {}
@@ -90,7 +95,7 @@ class Destroying:
         return locks
 
 
-def _put_off(row: DocumentRow, locks: Iterable[Locked]) -> None:
+def _put_off(row: DocumentRow, locks: Collection[Locked]) -> None:
     """The store keeps it for longer than we know of: that counts."""
     longest = max(locks, key=_end)
     log.warning("document %s is not destroyed: %s", row.document_id, longest)

@@ -1,7 +1,7 @@
 """What proves destructions, as the vault stores it, within one transaction."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -13,8 +13,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from backbone import paging
 from backbone.database import Base
 from backbone.errors import NotFound
-from backbone.receipts.destruction import Statement, stated
+from backbone.receipts.destruction import Other, Statement, stated
 from backbone.receipts.notes import Signer
+from services.documents.content_row import ContentRow, State
 from services.documents.documents import DocumentRow
 
 
@@ -56,12 +57,13 @@ class Destructions:
             document_id=str(row.document_id),
             cause=cause,
             destroy_time=now,
-            deposit_time=row.create_time,
+            deposit_time=row.deposit_time,
             size_bytes=row.size_bytes,
             sha256=row.sha256,
             leaf_index=row.leaf_index,
             retention_class=row.retention_class,
             basis=basis,
+            others=tuple(self._others(row)),
         )
         made = DestructionRow(
             document_id=row.document_id,
@@ -72,6 +74,18 @@ class Destructions:
         )
         self._session.add(made)
         return made
+
+    def _others(self, row: DocumentRow) -> Iterator[Other]:
+        """The versions beside the one that a document shows, but for those that nobody could read
+        yet.
+        """
+        query = select(ContentRow).where(
+            ContentRow.version_of == row.document_id, ContentRow.state == State.AVAILABLE
+        )
+        for each in self._session.scalars(query.order_by(ContentRow.version)):
+            yield Other(
+                each.version, each.deposit_time, each.size_bytes, each.sha256, each.leaf_index
+            )
 
     def page(self, page_size: int, page_token: str) -> tuple[Sequence[DestructionRow], str]:
         """The owner's, newest first, and the token of the next page.

@@ -36,6 +36,10 @@ class Kept:
         """Whether its retention has not ended."""
         return self.retain_until is not None and self.retain_until > datetime.now(UTC)
 
+    def lock_again(self) -> None:
+        """It has another content, and what was decided of it holds for that one's object too."""
+        self.lock_pending = self.lock_pending or self.retained() or self.holds > 0
+
     def require_not_trashed(self) -> None:
         """Raises:
         Conflict: it is in the trash.

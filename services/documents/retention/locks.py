@@ -11,6 +11,7 @@ import uuid
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from services.documents.content_row import ContentRow, State
 from services.documents.documents import DocumentRow, Documents
 from services.documents.retention.holds import Holds
 from services.documents.store import Locked, ObjectStore
@@ -45,11 +46,15 @@ class Locks:
             return
         # Where we never placed a hold, one that is there is somebody else's.
         holding = Holds(self._session).known(row.document_id)
-        for key in Documents(self._session).keys(row):
+        until = row.retain_until
+        # One that is being checked may be refused, and what is refused is not kept: `versions.py`
+        # has it locked once it is accepted.
+        for key in Documents(self._session).keys(row, ContentRow.state == State.AVAILABLE):
             self._retain(row, key)
             if holding:
                 self._store.hold(key, on=row.holds > 0)
-        row.lock_pending = False
+        # What the store keeps for longer lengthens it for the other versions too.
+        row.lock_pending = row.retain_until != until
 
     def _retain(self, row: DocumentRow, key: str) -> None:
         if row.retained() and row.retain_until is not None:
