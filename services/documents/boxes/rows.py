@@ -101,7 +101,8 @@ class HandedIn:
     def state(self) -> boxes_pb2.HandInState.ValueType:
         if self.row.refuse_time is not None or self.document.state == State.REFUSED:
             return boxes_pb2.HAND_IN_STATE_REFUSED
-        if self.share.end_time is not None or self.share.expire_time <= datetime.now(UTC):
+        ended = self.share.end_time is not None or self.share.expire_time <= datetime.now(UTC)
+        if ended or self.document.purge_time is not None:
             return boxes_pb2.HAND_IN_STATE_WITHDRAWN
         if self.document.state == State.CHECKING:
             return boxes_pb2.HAND_IN_STATE_CHECKING

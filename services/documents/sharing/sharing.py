@@ -72,7 +72,8 @@ class Shares:
             NotFound: it does not exist, or is not the caller's to see.
         """
         row = Documents(self._session).known(document_id)
-        if row.owner_id == subject_id(acting.principal_id):
+        trashed = row.purge_time is not None
+        if row.owner_id == subject_id(acting.principal_id) and not (trashed and acting.mandate_id):
             return row, ()
         query = select(ShareRow).where(
             ShareRow.document_id == row.document_id, standing(), _received_by(acting)
@@ -80,8 +81,8 @@ class Shares:
         order = (ShareRow.read_once, ShareRow.watermark, ShareRow.consent_id.isnot(None))
         shares = self._session.scalars(query.order_by(*order, ShareRow.expire_time.desc())).all()
         # What was handed in to a box can be shared before it was checked; what is in the trash
-        # nobody else sees.
-        if not shares or row.state != State.AVAILABLE or row.purge_time is not None:
+        # nobody else sees, nor who acts for its owner.
+        if not shares or row.state != State.AVAILABLE or trashed:
             raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
         return row, shares
 
@@ -93,8 +94,12 @@ class Shares:
             raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
 
     def standing(self, share_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
-        """Those of these shares that stand."""
-        query = select(ShareRow.share_id).where(ShareRow.share_id.in_(list(share_ids)), standing())
+        """Those of these shares that stand, and whose document is not in the trash."""
+        query = (
+            select(ShareRow.share_id)
+            .join(DocumentRow, DocumentRow.document_id == ShareRow.document_id)
+            .where(ShareRow.share_id.in_(list(share_ids)), standing(), DocumentRow.readable())
+        )
         return set(self._session.scalars(query))
 
     def claim(self, share_id: uuid.UUID, caller: Caller) -> None:
