@@ -68,11 +68,13 @@ def test_a_document_is_found_by_what_it_says_and_by_its_name(
     for q in (
         "imposition", "impositions", "IMPOSITION", "époux", "epoux", "l'avis", "l’avis",
         '"avis d\'imposition"', "définitifs", "impot revenu", "impôts", "1250 or 250",
-        "facture or imposition -électricité", "avis -facture", "impot-sur-le-revenu.pdf",
+        "cadastre or imposition -électricité", "avis -facture", "impot-sur-le-revenu.pdf",
     ):  # fmt: skip
         assert found(documents, token, q) == [notice], q
     assert found(documents, token, "électricités") == [other]
     assert set(found(documents, token, "facture or imposition")) == {notice, other}
+    # `or` joins what stands on its two sides: the minus is of the second alone.
+    assert set(found(documents, token, "facture or imposition -électricité")) == {notice, other}
     for q in ("cadastre", '"imposition avis"', "avis -imposition", "avis facture", "imposit"):
         assert found(documents, token, q) == [], q
 
