@@ -1,6 +1,8 @@
 """``backbone quota``: what a person or an administration has in the vault, and may have."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -29,8 +31,8 @@ def quota() -> None:
 @click.argument("payer", type=Payer())
 def show(payer: str) -> None:
     """What PAYER uses, and may use."""
-    with open_database().transaction() as session:
-        usage = Usages(session, load(QuotaSettings)).of(payer)
+    with _usages() as usages:
+        usage = usages.of(payer)
     click.echo(f"bytes  {usage.used_bytes} of {usage.limit_bytes}")
     click.echo(f"items  {usage.used_items} of {usage.limit_items}")
 
@@ -41,6 +43,16 @@ def show(payer: str) -> None:
 @click.option("--items", "max_items", type=click.IntRange(min=0), help="Else as the settings say.")
 def set_limits(payer: str, max_bytes: int | None, max_items: int | None) -> None:
     """Give PAYER limits of their own; without an option, those of the settings again."""
-    with open_database().transaction() as session:
-        Usages(session, load(QuotaSettings)).set_limits(payer, max_bytes, max_items)
+    with _usages() as usages:
+        usages.set_limits(payer, max_bytes, max_items)
     click.echo(f"{payer}: the limits are set")
+
+
+@contextmanager
+def _usages() -> Iterator[Usages]:
+    db = open_database()
+    try:
+        with db.transaction() as session:
+            yield Usages(session, load(QuotaSettings))
+    finally:
+        db.engine.dispose()

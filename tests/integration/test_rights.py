@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from administration.documents.v1 import boxes_pb2
+from administration.documents.v1 import boxes_pb2, uploads_pb2
 from administration.identity.v1 import erasures_pb2, keyring_pb2
 from joserfc import jws
 from joserfc.jwk import KeySet
@@ -227,6 +227,10 @@ def test_an_erasure_leaves_nothing_in_any_service_and_is_certified(
         vault.deposit(clients["documents"], fresh, vault.unique_bytes()).document_id
         for _ in range(25)
     }
+    opening = uploads_pb2.OpenUploadRequest.Header(
+        name="bail.pdf", media_type="application/pdf", size_bytes=9, sha256="ab" * 32
+    )
+    clients["documents"].open_upload(uploads_pb2.OpenUploadRequest(header=opening), token=fresh)
     account_id = person.account_id
     (one, *_) = kept
     box_id = (
@@ -273,6 +277,8 @@ def test_an_erasure_leaves_nothing_in_any_service_and_is_certified(
         "SELECT 1 FROM documents.boxes WHERE account_id = %s",
         "SELECT 1 FROM documents.box_depositors WHERE account_id = %s",
         "SELECT 1 FROM documents.hand_ins WHERE account_id = %s",
+        "SELECT 1 FROM documents.uploads WHERE owner_id = %s",
+        "SELECT 1 FROM documents.usages WHERE payer = 'person:' || %s",
         "SELECT 1 FROM notifications.entries WHERE account_id = %s",
         "SELECT 1 FROM notifications.deliveries WHERE account_id = %s",
     ):
