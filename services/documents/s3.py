@@ -30,8 +30,11 @@ LEAST_BYTES, PATIENCE_SECONDS = 32 * 1024, 30.0
 _FULL = {"XMinioStorageFull", "XAdminBucketQuotaExceeded", "InsufficientStorage", "QuotaExceeded"}
 # What servers say that lack a feature.
 LACKING = {"NotImplemented", "MethodNotAllowed"}
-# A time, alone in its element, with more digits of a second than the client reads.
-_TOO_FINE = re.compile(rb"(>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})\d+(Z<)")
+# What versitygw says and the client cannot read: a time, alone in its element, with nanoseconds
+# (listings of versions); an object lock without a default retention, as an empty rule.
+_STRANGE = re.compile(
+    rb"(?P<time>>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})\d+(?=Z<)|<Rule></Rule>|<Rule/>"
+)
 
 
 class StorageSettings(BaseSettings):
@@ -46,22 +49,21 @@ class StorageSettings(BaseSettings):
 
 
 class _Http(urllib3.PoolManager):
-    """The client's transport; it rounds the times of listings to what the client can read.
-
-    The client raises ValueError on nanoseconds, which versitygw gives in listings of versions.
+    """The client's transport; it has answers say what they say in a way that the client can read:
+    else it raises ValueError.
     """
 
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, redirect: bool = True, **options: Any
     ) -> urllib3.BaseHTTPResponse:
         answer = super().urlopen(method, url, redirect, **options)
-        listing = options.get("preload_content", True) and "xml" in answer.headers.get(
+        told = options.get("preload_content", True) and "xml" in answer.headers.get(
             "Content-Type", ""
         )
-        if not listing or not _TOO_FINE.search(answer.data):
+        if not told or not _STRANGE.search(answer.data):
             return answer
         return urllib3.HTTPResponse(
-            BytesIO(_TOO_FINE.sub(rb"\1\2", answer.data)),
+            BytesIO(_STRANGE.sub(rb"\g<time>", answer.data)),
             headers={
                 name: value for name, value in answer.headers.items() if name != "Content-Length"
             },

@@ -16,10 +16,9 @@ from backbone.errors import Conflict, Unavailable
 from backbone.settings import ConfigurationError, load
 from services.documents import s3
 from services.documents.domain.chunks import ChunkReader
+from services.documents.locking import why_not_locking
 
 PART_BYTES = 8 * 1024 * 1024
-# What a server says of a bucket without object lock, or when it has none itself.
-_NO_LOCK = ("ObjectLockConfigurationNotFoundError", "NotImplemented")
 # What a server says of an object that is not there.
 _MISSING = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")
 
@@ -101,19 +100,13 @@ class S3Store:
         """Raises:
         ConfigurationError: the bucket cannot lock objects. Unavailable: the store does not answer.
         """
-        with s3.translated():
-            try:
-                self._client.get_object_lock_config(bucket_name=self._bucket)
-            except S3Error as error:
-                if error.code not in _NO_LOCK:
-                    raise
-            else:
-                return
+        reason = why_not_locking(self._client, self._bucket)
+        if reason is None:
+            return
         raise ConfigurationError(
-            f"cannot start: the bucket {self._bucket} has no object lock, which classes of"
-            " retention need. It is given to a bucket when it is made: name another one in"
-            " BACKBONE_STORAGE_BUCKET, on a server that has it; or name a file without classes"
-            " in BACKBONE_RETENTION_CLASSES"
+            f"cannot start: {reason}, and classes of retention need object lock. It is given to a"
+            " bucket when it is made: name another one in BACKBONE_STORAGE_BUCKET, on a server"
+            " that has it; or name a file without classes in BACKBONE_RETENTION_CLASSES"
         )
 
     def put(self, key: str, chunks: Iterable[bytes], media_type: str, size_bytes: int = 0) -> None:

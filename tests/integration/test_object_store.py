@@ -94,7 +94,7 @@ def test_a_bucket_without_object_lock_stops_the_service_and_is_named(
         "secret_key": SecretStr(storage["root_secret_key"]),
     }
     try:
-        with pytest.raises(ConfigurationError, match=f"{bucket} has no object lock"):
+        with pytest.raises(ConfigurationError, match=f"{bucket} was made without object lock"):
             S3Store(settings(stack, bucket=bucket, **root)).require_lock()
     finally:
         operator.remove_bucket(bucket_name=bucket)

@@ -32,7 +32,7 @@ def versions(place: Place) -> str:
 
 
 def says_it_locks(place: Place) -> str:
-    reason = why_not_locking(place.settings)
+    reason = why_not_locking(place.client, place.bucket)
     if reason:
         raise Missing(reason)
     return "the bucket has object lock"
