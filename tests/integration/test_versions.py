@@ -134,8 +134,8 @@ def test_a_version_that_is_refused_changes_nothing_and_is_told(
     assert (read.code, read.reason) == (grpc.StatusCode.ABORTED, "DOCUMENT_REFUSED")
 
     def told() -> bool:
-        inbox = gateway.get("/v1/me/inbox", headers={"Authorization": f"Bearer {token}"})
-        entries = inbox.json().get("entries", [])
+        inbox = gateway.get("/v1/inbox", headers={"Authorization": f"Bearer {token}"})
+        entries = inbox.raise_for_status().json().get("entries", [])
         return any(entry["kind"] == "VersionRefused" for entry in entries)
 
     eventually(told)
@@ -202,7 +202,7 @@ def test_each_version_has_its_own_receipt(
 def test_a_share_shows_the_current_version_alone(
     documents: Client, token: str, realm: Realm, document_id: str
 ) -> None:
-    share(documents, token, document_id)
+    share(documents, token, document_id, "ville-fort-de-france")
     second = vault.unique_bytes()
     deposited(documents, token, document_id, second)
     version(documents, token, document_id, 2)
@@ -395,8 +395,10 @@ def test_rereading_finds_a_flipped_bit_tells_it_once_and_sees_that_it_is_mended(
         assert [r.key for r in damaged] == [document_id.encode()]
 
     def told() -> bool:
-        inbox = gateway.get("/v1/me/inbox", headers={"Authorization": f"Bearer {token}"})
-        return [e["kind"] for e in inbox.json().get("entries", [])].count("DocumentDamaged") == 1
+        inbox = gateway.get("/v1/inbox", headers={"Authorization": f"Bearer {token}"})
+        return [e["kind"] for e in inbox.raise_for_status().json().get("entries", [])].count(
+            "DocumentDamaged"
+        ) == 1
 
     eventually(told)
     objects.write(document_id, held)
