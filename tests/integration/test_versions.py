@@ -86,6 +86,12 @@ def restore(documents: Client, token: str, document_id: str, number: int) -> Ver
     return answer.version
 
 
+def inbox(gateway: httpx.Client, token: str) -> list[str]:
+    """The kinds of what a person was told."""
+    answer = gateway.get("/v1/inbox", headers={"Authorization": f"Bearer {token}"})
+    return [entry["kind"] for entry in answer.raise_for_status().json().get("entries", [])]
+
+
 @pytest.fixture
 def first() -> bytes:
     return vault.unique_bytes(300_000)
@@ -133,12 +139,7 @@ def test_a_version_that_is_refused_changes_nothing_and_is_told(
     read = refusal(lambda: content(documents, token, document_id, 2))
     assert (read.code, read.reason) == (grpc.StatusCode.ABORTED, "DOCUMENT_REFUSED")
 
-    def told() -> bool:
-        inbox = gateway.get("/v1/inbox", headers={"Authorization": f"Bearer {token}"})
-        entries = inbox.raise_for_status().json().get("entries", [])
-        return any(entry["kind"] == "VersionRefused" for entry in entries)
-
-    eventually(told)
+    eventually(lambda: "VersionRefused" in inbox(gateway, token))
     # The number is taken: what comes next is the third.
     third = vault.unique_bytes()
     assert deposited(documents, token, document_id, third).version == 3
@@ -394,13 +395,7 @@ def test_rereading_finds_a_flipped_bit_tells_it_once_and_sees_that_it_is_mended(
         damaged = [r for r in topic.records if header(r, "ce_type").endswith("DocumentDamaged")]
         assert [r.key for r in damaged] == [document_id.encode()]
 
-    def told() -> bool:
-        inbox = gateway.get("/v1/inbox", headers={"Authorization": f"Bearer {token}"})
-        return [e["kind"] for e in inbox.raise_for_status().json().get("entries", [])].count(
-            "DocumentDamaged"
-        ) == 1
-
-    eventually(told)
+    eventually(lambda: inbox(gateway, token).count("DocumentDamaged") == 1)
     objects.write(document_id, held)
     database.rows(DUE, document_id)
 
