@@ -46,7 +46,11 @@ class Accesses:
         self, row: DocumentRow, action: str, grounds: tuple[journal_pb2.Grounds.ValueType, str]
     ) -> None:
         resource, actor = ("document", str(row.document_id)), self._acting.actor
-        self._events.publish(accessed(actor, str(row.owner_id), action, resource, grounds))
+        event = accessed(actor, str(row.owner_id), action, resource, grounds)
+        if self._acting.mandate_id:
+            # For a person: not as what else the representative is.
+            event.actor_kind, event.administration = journal_pb2.ACTOR_KIND_PERSON, ""
+        self._events.publish(event)
         # Whom a representative acts for is told as well as the owner.
         self._represented(action, resource)
 

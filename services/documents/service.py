@@ -25,7 +25,7 @@ from services.documents.checking import LOOK_SECONDS, Checker, Checking, Checks
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain.deposit import Announcement, Intake, chunks, clean_name
-from services.documents.finding.filters import conditions
+from services.documents.finding import filters
 from services.documents.finding_methods import FindingMethods
 from services.documents.hold_methods import HoldMethods
 from services.documents.key_methods import KeyMethods
@@ -197,13 +197,16 @@ class DocumentsService(
     def list_documents(
         self, request: documents_pb2.ListDocumentsRequest
     ) -> documents_pb2.ListDocumentsResponse:
-        owner = self.call.acting.principal_id
-        page = (request.page_size, request.page_token)
+        acting, page = self.call.acting, (request.page_size, request.page_token)
+        if acting.mandate_id:
+            filters.require_none(request)
         with self.db.transaction() as session:
             self._accesses().of_list()
-            rows, token = Documents(session).page(owner, *page, conditions(request))
+            rows, token = Documents(session).page(
+                acting.principal_id, *page, filters.conditions(request)
+            )
         return documents_pb2.ListDocumentsResponse(
-            documents=[row.to_owner() for row in rows], next_page_token=token
+            documents=[row.shown_to(acting) for row in rows], next_page_token=token
         )
 
     def _max_bytes(self) -> int:

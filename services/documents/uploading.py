@@ -58,11 +58,16 @@ class Uploading:
         caller's usage from now on.
 
         Raises:
-            InvalidInput, TooLarge: what is announced cannot be deposited. TooMany: too many are
-            open. NotFound: there is no such document. Conflict: it is in the trash. OverQuota:
-            there is no room.
+            InvalidInput, TooLarge: what is announced cannot be deposited; or a representative would
+            give a version. TooMany: too many are open. NotFound: there is no such document.
+            Conflict: it is in the trash. OverQuota: there is no room.
         """
         self._require(announced)
+        if version_of and acting.mandate_id:
+            # It would replace what the owner has: more than to deposit for them.
+            raise InvalidInput.field(
+                "version_of", "OWNER_ONLY", "leave it out: only its owner gives it a version"
+            )
         owner_id, payer = uuid.UUID(acting.principal_id), payer_of(acting)
         row = UploadRow(
             document_id=uuid.uuid4(),

@@ -122,6 +122,8 @@ def test_a_representative_does_with_documents_what_the_mandate_says(
         assert content.content == principal.asks("GET", f"{path}/content").content
         receipt = representative.asks("GET", f"{path}/receipt", whom)
         assert receipt.json()["receipt"]["documentId"] == document_id
+        page = representative.asks("GET", f"{path}/receipt.pdf", whom)
+        assert page.content.startswith(b"%PDF-"), page.text
         body = {"administration": "caf-martinique", "purpose": "Dossier", "expireTime": FAR}
         shared = representative.asks("POST", f"{path}/shares", whom, json=body)
         assert shared.status_code == 200, shared.text
@@ -138,11 +140,11 @@ def test_a_representative_does_with_documents_what_the_mandate_says(
 
     def lines() -> list[dict[str, Any]] | None:
         found = principal.asks("GET", "/v1/me/journal").json().get("entries", [])
-        return found if len(found) >= 6 else None
+        return found if len(found) >= 7 else None
 
     journal = eventually(lines, 20, "the lines of the journal")
     assert [each["action"].removeprefix("documents.") for each in journal] == [
-        "share", "receipt", "read", "describe", "list", "deposit",
+        "share", "receipt", "receipt", "read", "describe", "list", "deposit",
     ]  # fmt: skip
     for line in journal:
         assert (line["actorKind"], line["actorId"]) == (
@@ -180,6 +182,85 @@ def test_an_upload_for_another_becomes_their_document(
     again = representative.asks("POST", "/v1/uploads", whom, json={"header": announced})
     left = f"/v1/uploads/{again.json()['upload']['documentId']}"
     assert representative.asks("DELETE", left, whom).status_code == 200
+
+
+def test_what_is_the_owner_s_alone_no_mandate_gives(principal: Side, representative: Side) -> None:
+    """Where a document is put, what it becomes, and with which person it is shared."""
+    principal.mandates(representative)
+    whom, document_id = principal.account_id, deposit(principal)
+    path = f"/v1/documents/{document_id}"
+    available(principal, document_id)
+    order = {
+        "folder": "Divorce",
+        "labels": ["secret"],
+        "metadata": [{"key": "note", "value": "à cacher"}],
+    }
+    assert principal.asks("PATCH", path, json=order).status_code == 200
+    own = principal.asks("GET", path).json()["document"]
+    assert {name: own[name] for name in order} == order
+    assert principal.asks("GET", "/v1/documents?label=secret").json()["documents"] == [own]
+
+    shown = {name: value for name, value in own.items() if name not in order}
+    seen = representative.asks("GET", path, whom).json()["document"]
+    (listed,) = representative.asks("GET", "/v1/documents", whom).json()["documents"]
+    for each in (seen, listed):
+        assert {name: value for name, value in each.items() if value} == {
+            name: value for name, value in shown.items() if value
+        }
+
+    def refused(method: str, path: str, **more: Any) -> list[tuple[str, str]]:
+        answer = representative.asks(method, path, whom, **more)
+        assert answer.status_code == 400, answer.text
+        return [(each["field"], each["reason"]) for each in answer.json()["errors"]]
+
+    for query in ("folder=Divorce", "subfolders=true", "label=secret"):
+        (error,) = refused("GET", f"/v1/documents?{query}")
+        assert error == (query.partition("=")[0], "OWNER_ONLY")
+    # The representative themselves, whose mandate may be to share and not to read.
+    share = {"accountId": representative.account_id, "purpose": "Dossier", "expireTime": FAR}
+    assert refused("POST", f"{path}/shares", json=share) == [("accountId", "OWNER_ONLY")]
+    assert principal.asks("GET", f"{path}/shares").json().get("shares", []) == []
+    data = vault.unique_bytes()
+    upload = {
+        "header": {
+            "name": "acte.pdf",
+            "mediaType": "application/pdf",
+            "sizeBytes": str(len(data)),
+            "sha256": vault.sha256(data),
+        },
+        "versionOf": document_id,
+    }
+    assert refused("POST", "/v1/uploads", json=upload) == [("versionOf", "OWNER_ONLY")]
+    assert principal.asks("POST", "/v1/uploads", json=upload).status_code == 200
+
+
+def test_an_agent_who_acts_for_a_person_is_told_of_as_a_person(
+    gateway: httpx.Client, realm: Realm, principal: Side, representative: Side
+) -> None:
+    """In the journal of the owner of what was shared with that person."""
+    document_id = deposit(principal)
+    available(principal, document_id)
+    share = {"accountId": representative.account_id, "purpose": "Dossier", "expireTime": FAR}
+    path = f"/v1/documents/{document_id}"
+    assert principal.asks("POST", f"{path}/shares", json=share).status_code == 200
+    admin = organisations.Side(gateway, realm.token("admin"))
+    office = admin.created()
+    with realm.person() as created:
+        organisations.agent(gateway, realm, admin, office, created)
+        agent = Side(gateway, created, realm.fresh_token(created))
+        mandate_id = representative.mandates(agent)
+        assert agent.asks("GET", path, representative.account_id).status_code == 200
+
+        def line(side: Side) -> dict[str, Any] | None:
+            found = side.asks("GET", "/v1/me/journal").json().get("entries", [])
+            return next((each for each in found if each["action"] == "documents.describe"), None)
+
+        for side, grounds in ((principal, "GROUNDS_SHARE"), (representative, "GROUNDS_MANDATE")):
+            told = eventually(lambda side=side: line(side), 20)  # type: ignore[misc]
+            assert (told["actorKind"], told["actorId"]) == ("ACTOR_KIND_PERSON", agent.account_id)
+            assert told["grounds"] == grounds
+            assert not told.get("administration")
+        assert told["groundsId"] == mandate_id
 
 
 def test_a_representative_reads_the_account_and_the_consents(

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from backbone import paging
+from backbone.errors import InvalidInput
 from services.documents.documents import DocumentRow, lasting
 from services.documents.domain.order import clean_folder, clean_label
 
@@ -38,6 +39,17 @@ def conditions(request: Asked) -> list[ColumnElement[bool]]:
     if request.label:
         found.append(DocumentRow.labels.contains([clean_label(request.label)]))
     return found
+
+
+def require_none(request: Asked) -> None:
+    """For who acts for the owner: the answer would tell where something is put.
+
+    Raises:
+        InvalidInput: something is asked for by folder or label.
+    """
+    for field in ("folder", "subfolders", "label"):
+        if getattr(request, field):
+            raise InvalidInput.field(field, "OWNER_ONLY", "leave it out: it is the owner's alone")
 
 
 def folders(

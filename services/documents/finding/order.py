@@ -9,7 +9,7 @@ from sqlalchemy import DateTime, Integer, String, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backbone.tokens import Caller
+from backbone.acting import Acting
 
 
 class Order:
@@ -42,9 +42,10 @@ class Order:
             message.metadata.add(key=key, value=value)
         return message
 
-    def shown_to(self, caller: Caller) -> documents_pb2.Document:
-        """As a caller sees it."""
-        return self.to_owner() if str(self.owner_id) == caller.subject else self.to_proto()
+    def shown_to(self, acting: Acting) -> documents_pb2.Document:
+        """As a caller sees it: where it is put is its owner's alone, not who acts for them."""
+        own = not acting.mandate_id and str(self.owner_id) == acting.principal_id
+        return self.to_owner() if own else self.to_proto()
 
     def look_again(self) -> None:
         """Its content is another: what was found in it is found again."""

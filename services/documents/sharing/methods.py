@@ -41,6 +41,9 @@ class SharingMethods:
         self, request: documents_pb2.ShareDocumentRequest
     ) -> documents_pb2.ShareDocumentResponse:
         recipient = Recipient.asked(request.administration, request.account_id)
+        if self.call.acting.mandate_id and recipient.account_id is not None:
+            # It could be the representative, whose mandate may not let them read it.
+            raise _not_with_a_person()
         end = request.expire_time.ToDatetime(UTC)
         terms = Terms(request.purpose, end, request.read_once, request.watermark)
         terms.require_ahead(datetime.now(UTC))
@@ -79,9 +82,7 @@ class SharingMethods:
         if source.read_once or not source.administration:
             raise Forbidden("Only its owner can share it further.", reason="SHARE_NOT_PASSED_ON")
         if recipient.account_id is not None:
-            raise InvalidInput.field(
-                "account_id", "OWNER_ONLY", "only its owner shares it with a person"
-            )
+            raise _not_with_a_person()
         answer = consent.check(self.identity, row.owner_id, recipient.administration)
         if not answer.granted:
             raise Forbidden(
@@ -154,3 +155,7 @@ class SharingMethods:
         with self.db.transaction() as session:
             shares = Shares(session)
             return any((shares.announce(self.events), shares.end_those_over(self.events)))
+
+
+def _not_with_a_person() -> InvalidInput:
+    return InvalidInput.field("account_id", "OWNER_ONLY", "only its owner shares it with a person")

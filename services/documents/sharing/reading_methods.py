@@ -7,6 +7,7 @@ from hashlib import sha256
 from administration.documents.v1 import documents_pb2
 from sqlalchemy.orm import Session
 
+from backbone.acting import Acting
 from backbone.database import Transactions
 from backbone.errors import InvalidInput, NotFound, Unavailable
 from backbone.events import Publisher
@@ -30,17 +31,18 @@ grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A document that the caller may see now, the version that was asked for, and by which share it
-    is seen; None for its owner.
+    is seen; None for its owner, and who acts for them.
     """
 
     document: DocumentRow
     row: ContentRow
     share: ShareRow | None
+    acting: Acting
 
     def to_proto(self) -> documents_pb2.Document:
         # Of an earlier version, what its owner says of the document is not repeated.
-        own = self.share is None and self.row is self.document
-        message = self.document.to_owner() if own else self.row.to_proto()
+        shown = self.row is self.document
+        message = self.document.shown_to(self.acting) if shown else self.row.to_proto()
         message.watermarked = self.share is not None and self.share.watermark
         return message
 
@@ -104,7 +106,7 @@ class ReadingMethods:
             if not shares:
                 by.by_mandate(document, action)
         if not shares:
-            return Opened(document, row, None)
+            return Opened(document, row, None, acting)
         share = self._consented(document, shares)
         with self.db.transaction() as session:
             if share.read_once and action == accesses.READ:
@@ -113,7 +115,7 @@ class ReadingMethods:
                 # A consent takes a while to ask for.
                 Shares(session).confirm(share.share_id)
             by.by_share(document, action, share.share_id)
-        return Opened(document, row, share)
+        return Opened(document, row, share, acting)
 
     def _consented(self, row: DocumentRow, shares: Sequence[ShareRow]) -> ShareRow:
         """The first of these shares that needs no consent of the owner's, or has it.
