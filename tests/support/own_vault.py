@@ -3,6 +3,7 @@ server, with a schema and buckets of its own. Its loops run when the test says s
 on, only the keyring is a fake.
 """
 
+import math
 import os
 import subprocess
 import uuid
@@ -16,6 +17,8 @@ from administration.documents.v1 import deposits_pb2, documents_pb2, uploads_pb2
 from administration.documents.v1.uploads_pb2 import Upload
 from sqlalchemy import delete, text, update
 
+from backbone.acting import Acting
+from backbone.tokens import Caller
 from services.documents.antivirus import AntivirusSettings, Clamd
 from services.documents.checking import Checker, Checks, CheckSettings
 from services.documents.contents import Contents
@@ -23,6 +26,7 @@ from services.documents.documents import DocumentRow
 from services.documents.fakes import MemoryKeyring
 from services.documents.keys import OwnerKeys
 from services.documents.quarantine import QuarantineSettings, S3Quarantine
+from services.documents.quotas import QuotaSettings
 from services.documents.s3 import StorageSettings, connect, content
 from services.documents.service import DocumentsService, VaultSettings
 from services.documents.store import S3Store
@@ -53,8 +57,9 @@ class OwnVault:
         service.keys = OwnerKeys(MemoryKeyring())
         service.checks = Checks(antivirus, CheckSettings().policy())
         service.settings, service.upload_settings = VaultSettings(), UploadSettings()
-        caller: Any = SimpleNamespace(subject=self.owner, administration="")
-        service.call = SimpleNamespace(authenticated=caller)  # type: ignore[assignment]
+        service.quotas = QuotaSettings()
+        owner = Caller(self.owner, "portal", frozenset({"citizen"}), "", math.inf, "")
+        service.call = SimpleNamespace(acting=Acting(owner, self.owner))  # type: ignore[assignment]
 
     def deposit(self, data: bytes) -> str:
         """Streams a document in; its identifier."""

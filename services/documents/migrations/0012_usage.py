@@ -6,9 +6,10 @@ from alembic import op
 revision = "0012"
 down_revision = "0011"
 
+# Where the tables are is kept with the functions: they count for who changes a row by hand, too.
 _CHARGE = """
 CREATE FUNCTION charge(whom text, more_bytes bigint, more_items bigint) RETURNS void
-LANGUAGE plpgsql AS $$ BEGIN
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN
     IF whom IS NOT NULL AND (more_bytes <> 0 OR more_items <> 0) THEN
         INSERT INTO usages AS held (payer, bytes, items) VALUES (whom, more_bytes, more_items)
         ON CONFLICT (payer) DO UPDATE
@@ -18,7 +19,8 @@ END $$
 """
 # What a restored version shows are another one's bytes.
 _CONTENTS = """
-CREATE FUNCTION count_contents() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION count_contents() RETURNS trigger
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     old_items bigint := (OLD.payer IS NOT NULL AND OLD.state <> 'REFUSED')::int;
     new_items bigint := (NEW.payer IS NOT NULL AND NEW.state <> 'REFUSED')::int;
@@ -35,7 +37,8 @@ BEGIN
 END $$
 """
 _UPLOADS = """
-CREATE FUNCTION count_uploads() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+CREATE FUNCTION count_uploads() RETURNS trigger
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN
     PERFORM charge(OLD.payer, -OLD.size_bytes, -1);
     PERFORM charge(NEW.payer, NEW.size_bytes, 1);
     RETURN NULL;
