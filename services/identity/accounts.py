@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum, auto
 
 from administration.identity.v1 import events_pb2, identity_pb2
-from sqlalchemy import Boolean, DateTime, String, func, update
+from sqlalchemy import Boolean, DateTime, String, func, or_, update
 from sqlalchemy.dialects.postgresql import UUID, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -60,13 +60,13 @@ class Accounts:
         account = self.find(account_id)
         if account is not None and account.profile == profile:
             return account, Seen.KNOWN
-        values = {
+        said = {
             "display_name": profile.display_name,
             "email": profile.email,
             "email_verified": profile.email_verified,
             "locale": profile.locale,
-            "as_of": as_of,
         }
+        values = {**said, "as_of": as_of}
         key = uuid.UUID(account_id)
         created = self._session.execute(
             insert(AccountRow)
@@ -76,9 +76,11 @@ class Accounts:
         ).scalar()
         if created is not None:
             return Account(account_id, profile, created), Seen.CREATED
+        # Another first sight, at the same time, may have said the same.
+        differs = or_(*(getattr(AccountRow, name) != value for name, value in said.items()))
         updated = self._session.execute(
             update(AccountRow)
-            .where(AccountRow.account_id == key, AccountRow.as_of <= as_of)
+            .where(AccountRow.account_id == key, AccountRow.as_of <= as_of, differs)
             .values(**values)
             .returning(AccountRow.create_time)
         ).scalar()
