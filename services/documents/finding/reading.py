@@ -1,26 +1,23 @@
 """Reading a document in a process of its own, which can do nothing else: text and first page.
 
-What parses a stranger's bytes may be broken by them. So it runs in a process without a secret, a
-network, a file or a second process (`reader/`), for so long and with so much memory; what it says
-is taken for a stranger's word. Nothing is written to a disk: content goes in and out by memory.
+What parses a stranger's bytes may be broken by them. So it runs as a program of its own
+(`services/documents/confined.py`), without a network, a file or a second process (`reader/`), for
+so long and with so much memory; what it says is taken for a stranger's word.
 """
 
-import os
-import signal
 import struct
 import subprocess
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from services.documents import confined
 from services.documents.finding.reader import limits
 
 # A larger document is found by its name.
 MAX_BYTES = 32 * 1024 * 1024
 MAX_IMAGE_BYTES = 128 * 1024
 WALL_SECONDS = 20.0
-_COMMAND = (sys.executable, "-I", "-m", "services.documents.finding.reader")
+_COMMAND = confined.command("services.documents.finding.reader")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +44,15 @@ def read(media_type: str, chunks: Iterable[bytes], command: Iterable[str] = _COM
     Unreadable: it is damaged, locked by a password, or took more than it may. Whatever `chunks`
     raises passes through.
     """
-    with _memory("given") as given, _memory("said") as said:
-        for chunk in chunks:
-            _write(given, chunk)
-        os.lseek(given, 0, os.SEEK_SET)
-        _run([*command, media_type], given, said)
-        return _parsed(os.pread(said, limits.OUTPUT_BYTES + 1, 0))
-
-
-def _run(command: list[str], given: int, said: int) -> None:
-    process = subprocess.Popen(
-        command,
-        stdin=given,
-        stdout=said,
-        stderr=subprocess.DEVNULL,
-        env={},
-        cwd="/",
-        start_new_session=True,
-    )
     try:
-        code = process.wait(WALL_SECONDS)
+        code, said = confined.run([*command, media_type], chunks, WALL_SECONDS)
     except subprocess.TimeoutExpired:
         raise Unreadable("it took too long", worth_another=True) from None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
     if code == limits.NOT_READABLE:
         raise Unreadable("it is damaged, or locked", worth_another=False)
     if code:
         raise Unreadable(f"the reader ended with {code}", worth_another=True)
+    return _parsed(said)
 
 
 def _parsed(said: bytes) -> Found:
@@ -90,19 +66,3 @@ def _parsed(said: bytes) -> Found:
     if len(text) != length or len(text) > limits.TEXT_BYTES or (image and not webp):
         raise Unreadable("the reader said nonsense", worth_another=False)
     return found if len(image) <= MAX_IMAGE_BYTES else Found(found.text)
-
-
-@contextmanager
-def _memory(name: str) -> Iterator[int]:
-    """A file that is in memory alone."""
-    descriptor = os.memfd_create(name)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]

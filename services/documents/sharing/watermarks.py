@@ -2,12 +2,12 @@
 
 import logging
 import subprocess
-import sys
 import threading
 from datetime import UTC, datetime
 
 from backbone.errors import InvalidInput, TooMany, Unavailable
 from backbone.tokens import Caller
+from services.documents import confined
 from services.documents.content_row import ContentRow
 from services.documents.sharing.shares import ShareRow
 
@@ -56,20 +56,15 @@ def stamped(row: ContentRow, content: bytes, text: str) -> bytes:
     if not TURN.acquire(timeout=WAIT_SECONDS):
         raise TooMany("Too many watermarks are made now.", metadata={"retry_after": "5"})
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", STAMPING, KINDS[row.media_type.lower()]],
-            input=text.encode() + b"\n" + content,
-            capture_output=True,
-            check=False,
-            timeout=SECONDS,
-        )
+        program = confined.command(STAMPING, KINDS[row.media_type.lower()])
+        code, marked = confined.run(program, (text.encode() + b"\n", content), SECONDS)
     except subprocess.TimeoutExpired:
-        log.warning("document %s: its watermark took too long", row.document_id)
+        log.warning("document %s: its watermark took too long", row.told_id)
         raise Unavailable("The watermark took too long.", reason="WATERMARK_FAILED") from None
     finally:
         TURN.release()
-    if done.returncode:
+    if code:
         # A signal's number below zero: more memory or time than it may take.
-        log.warning("document %s: no watermark (%d)", row.document_id, done.returncode)
+        log.warning("document %s: no watermark (%d)", row.told_id, code)
         raise NotStamped
-    return done.stdout
+    return marked
