@@ -129,19 +129,21 @@ class Applier:
         try:
             with self._transactions.transaction() as session:
                 for record in records:
-                    try:
-                        with savepoint():
-                            self._together(session, [record])
-                    except OUTAGES:
-                        raise
-                    except Exception as error:  # noqa: BLE001 - as above
-                        self._set_aside(session, record, error)
+                    self._alone(session, record)
         except OUTAGES:
             raise
-        except Exception:  # noqa: BLE001
-            # The commit failed, and does not say for which: a constraint that it checks, say.
+        except Exception:  # noqa: BLE001 - the commit's, which does not say for which record
             for record in records:
                 self._apply([record])
+
+    def _alone(self, session: Session, record: ConsumerRecord) -> None:
+        try:
+            with savepoint():
+                self._together(session, [record])
+        except OUTAGES:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this record's
+            self._set_aside(session, record, error)
 
     def _together(self, session: Session, records: Sequence[ConsumerRecord]) -> None:
         batch = [envelope.decode(record.headers, record.value) for record in records]
