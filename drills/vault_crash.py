@@ -15,14 +15,13 @@ import time
 from collections import Counter
 
 import requests
-from minio import Minio
 from sqlalchemy import create_engine, text
 
 from backbone.database import Transactions
 from backbone.events.publish import Publisher
 from backbone.events.relay import Relay
 from deploy.demo.gateway import Gateway
-from deploy.local import Stack, kafka_settings, pid, wait_healthy
+from deploy.local import Stack, kafka_settings, pid, storage_operator, wait_healthy
 from deploy.local.clamav import EICAR
 from drills.kill_services import POLL_SECONDS, SETTLE_SECONDS, Citizen, everything, get
 from drills.verdict import Verdict
@@ -171,16 +170,10 @@ def _left(stack: Stack) -> dict[str, int]:
     """What kills leave that nothing refers to, and that takes room until it is swept: parts in the
     quarantine whose document is in the vault, earlier puts of a document's object.
     """
-    storage = stack["storage"]
-    client = Minio(
-        endpoint=storage["endpoint"],
-        access_key=storage["root_access_key"],
-        secret_key=storage["root_secret_key"],
-        secure=False,
-    )
+    client = storage_operator(stack)
     parts = client.list_objects(bucket_name=QuarantineSettings().bucket, recursive=True)
     versions = client.list_objects(
-        bucket_name=storage["bucket"], recursive=True, include_version=True
+        bucket_name=stack["storage"]["bucket"], recursive=True, include_version=True
     )
     return {
         "parts_left": len(list(parts)),

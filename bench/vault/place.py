@@ -17,7 +17,7 @@ from psycopg import sql
 
 from bench import child, stack
 from bench.vault.counting import Counting
-from deploy.local import services
+from deploy.local import services, storage_operator
 
 # Above what any document of the bench has.
 MAX_BYTES = 6 * 1024**3
@@ -44,12 +44,7 @@ def prepared(running: stack.Stack, *, counted: bool) -> Iterator[Place]:
     """
     mark = f"bench-{uuid.uuid4().hex[:12]}"
     storage = running["storage"]
-    store = Minio(
-        endpoint=storage["endpoint"],
-        access_key=storage["root_access_key"],
-        secret_key=storage["root_secret_key"],
-        secure=False,
-    )
+    store = storage_operator(running)
     with ExitStack() as opened:
         bare = opened.enter_context(_bucket(store, f"{mark}-bare"))
         for bucket in (mark, f"{mark}-quarantine"):

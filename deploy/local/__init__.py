@@ -9,7 +9,7 @@ For tests: `up()` starts what does not run and returns the stack, `load()` reads
 
 from deploy.local.errors import StackError
 from deploy.local.lifecycle import down, pid, reset, restart, start, stop, up, wait_healthy
-from deploy.local.stack import Stack, kafka_settings, load
+from deploy.local.stack import Stack, kafka_settings, load, storage_operator
 
 __all__ = [
     "Stack",
@@ -22,6 +22,7 @@ __all__ = [
     "restart",
     "start",
     "stop",
+    "storage_operator",
     "up",
     "wait_healthy",
 ]

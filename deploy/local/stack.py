@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from minio import Minio
+
 from backbone.settings import KafkaSettings
 from deploy.keycloak import development_realm
 from deploy.local import authority, kafka, keycloak, minio, postgres, services
@@ -20,6 +22,17 @@ def kafka_settings(stack: Stack) -> KafkaSettings:
     told = stack["kafka"]
     return KafkaSettings(
         bootstrap=told["internal"], username=told["username"], password=told["password"]
+    )
+
+
+def storage_operator(stack: Stack) -> Minio:
+    """The client of the operator of a running stack's object store, who may do anything there."""
+    told = stack["storage"]
+    return Minio(
+        endpoint=told["endpoint"],
+        access_key=told["root_access_key"],
+        secret_key=told["root_secret_key"],
+        secure=False,
     )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 import deploy.local
+from deploy.local import storage_operator
 from deploy.local.clamav import EICAR
 from drills.vault_crash import reconcile
 from services.documents.deposits import Deposits
@@ -23,7 +24,6 @@ from tests.integration.test_documents_service import share
 from tests.support import files, vault
 from tests.support.kafka import header, internal_options, tap
 from tests.support.objects import Objects
-from tests.support.objects import operator as store_operator
 from tests.support.polling import eventually
 from tests.support.rpc import Client, refusal
 from tests.support.tables import Tables
@@ -190,7 +190,7 @@ def test_a_store_that_gives_other_bytes_is_found_out(
 ) -> None:
     sent = vault.sent(documents, token, vault.unique_bytes())
     storage = stack["storage"]
-    client = store_operator(stack)
+    client = storage_operator(stack)
     place = {"bucket_name": storage["bucket"], "object_name": sent.document_id}
     size = client.stat_object(**place).size
     assert size

@@ -8,12 +8,11 @@ from typing import Any
 
 from minio import Minio
 
-from deploy.local import minio
+from deploy.local import minio, storage_operator
 from services.documents import s3
 from services.documents.quarantine import QuarantineSettings, S3Quarantine
 from services.documents.store import S3Store
 from tests.support.lying import lying
-from tests.support.objects import operator as store_operator
 from tests.support.objects import operators
 from tests.support.processes import BACKBONE, free_port
 from tests.support.versitygw import Versitygw
@@ -60,11 +59,11 @@ def buckets(client: Minio) -> set[str]:
 def test_the_stacks_server_does_all_that_the_vault_needs_for_its_root_too(
     stack: dict[str, Any],
 ) -> None:
-    before = buckets(store_operator(stack))
+    before = buckets(storage_operator(stack))
     told = Told(operators(stack), "--scratch", "--data", str(minio.FOLDER))
     assert told.code == 0, told.output
     assert told.of("ok") >= NEEDED | {"encryption at rest", "lifecycle", "MD5", "SHA-256", "ETag"}
-    assert buckets(store_operator(stack)) == before
+    assert buckets(storage_operator(stack)) == before
 
 
 def test_it_tries_the_configured_buckets_as_the_service_and_leaves_nothing(
@@ -79,7 +78,7 @@ def test_it_tries_the_configured_buckets_as_the_service_and_leaves_nothing(
     # What a server does with its bytes cannot be seen through S3, and is not claimed.
     assert told.of("unknown") == {"encryption at rest"}
     for bucket in (storage["bucket"], minio.QUARANTINE):
-        found = store_operator(stack).list_objects(
+        found = storage_operator(stack).list_objects(
             bucket_name=bucket, prefix="doctor-", recursive=True, include_version=True
         )
         assert list(found) == []

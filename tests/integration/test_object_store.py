@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from backbone.errors import Unavailable
 from backbone.settings import ConfigurationError
+from deploy.local import storage_operator
 from services.documents.s3 import StorageSettings
 from services.documents.store import PART_BYTES, S3Store
-from tests.support.objects import operator as store_operator
 from tests.support.processes import free_port
 from tests.support.store_conformance import StoreConformance
 from tests.support.vault import chunks, unique_bytes
@@ -39,7 +39,7 @@ def s3(stack: dict[str, Any]) -> S3Store:
 
 @pytest.fixture(scope="module")
 def operator(stack: dict[str, Any]) -> Minio:
-    return store_operator(stack)
+    return storage_operator(stack)
 
 
 class TestS3Store(StoreConformance):

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from minio import Minio
 
+from deploy.local import storage_operator
 from services.documents import s3
 from services.documents.locking import why_not_locking
 from services.documents.quarantine import QuarantineSettings, S3Quarantine
 from services.documents.store import S3Store
-from tests.support.objects import operator as store_operator
 from tests.support.objects import operators
 from tests.support.quarantine_conformance import QuarantineConformance
 from tests.support.store_conformance import StoreConformance
@@ -70,7 +70,7 @@ class TestQuarantineOnMinio(QuarantineConformance):
     @pytest.fixture(scope="class")
     @classmethod
     def opened(cls, stack: dict[str, Any]) -> Iterator[S3Quarantine]:
-        client, bucket = store_operator(stack), f"essai-{uuid.uuid4().hex[:12]}"
+        client, bucket = storage_operator(stack), f"essai-{uuid.uuid4().hex[:12]}"
         opened = S3Quarantine(operators(stack), QuarantineSettings(bucket=bucket))
         opened.ensure_bucket()
         yield opened

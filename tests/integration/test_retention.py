@@ -21,9 +21,10 @@ from minio.error import S3Error
 from minio.retention import Retention
 
 from backbone.cli import cli
+from deploy.local import storage_operator
 from tests.integration import test_versions as versions
 from tests.support import readable, vault
-from tests.support.objects import Objects, operator
+from tests.support.objects import Objects
 from tests.support.organisations import Side
 from tests.support.polling import eventually
 from tests.support.realm import Person, Realm
@@ -48,7 +49,7 @@ class Store:
     """One object, as the store's root account sees it."""
 
     def __init__(self, stack: dict[str, Any], document_id: str) -> None:
-        self.client: Minio = operator(stack)
+        self.client: Minio = storage_operator(stack)
         self.place = {"bucket_name": stack["storage"]["bucket"], "object_name": document_id}
         (self.version,) = [
             item.version_id

@@ -8,12 +8,11 @@ import pytest
 from administration.documents.v1 import deposits_pb2, documents_pb2, uploads_pb2
 from administration.documents.v1.uploads_pb2 import Upload, UploadPart
 
-from deploy.local import minio
+from deploy.local import minio, storage_operator
 from deploy.local.clamav import EICAR
 from tests.support import vault
 from tests.support.kafka import header as header_of
 from tests.support.kafka import internal_options, tap
-from tests.support.objects import operator as store_operator
 from tests.support.polling import brief, eventually
 from tests.support.realm import Realm
 from tests.support.rpc import Client, refusal
@@ -61,7 +60,7 @@ def get(documents: Client, token: str, document_id: str) -> Upload:
 @pytest.fixture(scope="module")
 def quarantined(stack: dict[str, Any]) -> Any:
     """How many parts of a document the quarantine has."""
-    client = store_operator(stack)
+    client = storage_operator(stack)
 
     def count(document_id: str) -> int:
         found = client.list_objects(

@@ -3,21 +3,10 @@
 import io
 from typing import Any
 
-from minio import Minio
 from pydantic import SecretStr
 
+from deploy.local import storage_operator
 from services.documents.s3 import StorageSettings
-
-
-def operator(stack: dict[str, Any]) -> Minio:
-    """The client of the store's operator."""
-    storage = stack["storage"]
-    return Minio(
-        endpoint=storage["endpoint"],
-        access_key=storage["root_access_key"],
-        secret_key=storage["root_secret_key"],
-        secure=False,
-    )
 
 
 def operators(stack: dict[str, Any], **changes: Any) -> StorageSettings:
@@ -38,7 +27,7 @@ class Objects:
 
     def __init__(self, stack: dict[str, Any]) -> None:
         self._bucket = stack["storage"]["bucket"]
-        self._client = operator(stack)
+        self._client = storage_operator(stack)
 
     def remove(self, key: str) -> None:
         """Loses an object, with every version of it."""
