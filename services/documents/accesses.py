@@ -42,6 +42,9 @@ class Accesses:
     def by_consent(self, row: DocumentRow, action: str, consent_id: uuid.UUID) -> None:
         self._record(row, action, (journal_pb2.GROUNDS_CONSENT, str(consent_id)))
 
+    def by_hold(self, row: DocumentRow, action: str, hold_id: uuid.UUID) -> None:
+        self._record(row, action, (journal_pb2.GROUNDS_LEGAL_HOLD, str(hold_id)))
+
     def _record(
         self, row: DocumentRow, action: str, grounds: tuple[journal_pb2.Grounds.ValueType, str]
     ) -> None:

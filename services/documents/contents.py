@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from backbone import wrapping
 from backbone.errors import Damaged
 from services.documents.content_row import ContentRow
+from services.documents.domain.deposit import Intake
 from services.documents.domain.sealing import ContentKey, Seal, SealBroken
 from services.documents.keys import OwnerKey, OwnerKeys
 from services.documents.store import ObjectStore
@@ -43,6 +44,15 @@ class Contents:
         size = seal.sealed_size(size_bytes) if size_bytes else 0
         self._store.put(row.key, seal.seal(chunks), MEDIA_TYPE, size)
         _wrap(row, owner_key, key.to_bytes())
+
+    def take(self, row: ContentRow, intake: Intake, size_bytes: int = 0) -> None:
+        """The same for what is deposited: the row's size and SHA-256 are those of what came.
+
+        Raises:
+            Gone, Unavailable: as above. Whatever `intake` raises passes through.
+        """
+        self.put(row, intake, size_bytes)
+        row.size_bytes, row.sha256 = intake.size_bytes, intake.sha256
 
     def get(self, row: ContentRow, offset: int, length: int) -> Iterator[bytes]:
         """The content's bytes ``[offset, offset + length)``, in chunks; `length` is at least 1.

@@ -39,7 +39,7 @@ class DocumentRow(Kept, Order, ContentRow):
     @classmethod
     def readable(cls) -> ColumnElement[bool]:
         """One that can be read now, by whoever may."""
-        return and_(cls.state == State.AVAILABLE, cls.purge_time.is_(None), lasting())
+        return and_(cls.state == State.AVAILABLE, listed())
 
     def to_proto(self) -> documents_pb2.Document:
         message = super().to_proto()
@@ -83,13 +83,13 @@ class Documents:
         self, document_id: str, condition: ColumnElement[bool], *, lock: bool = False
     ) -> DocumentRow:
         query = select(DocumentRow).where(DocumentRow.document_id == uuid.UUID(document_id))
-        query = query.where(condition, lasting())
+        query = query.where(condition, _lasting())
         if lock:
             # What refers to it, as shares do, does not wait.
-            query = query.with_for_update(key_share=True)
+            query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
         row = self._session.scalar(query)
         if row is None:
-            raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
+            raise no_such_document()
         return row
 
     def page(
@@ -106,8 +106,7 @@ class Documents:
         """
         query = select(DocumentRow).where(
             DocumentRow.owner_id == subject_id(owner_id),
-            DocumentRow.purge_time.is_(None),
-            lasting(),
+            listed(),
             *conditions,
         )
         columns = (DocumentRow.create_time, DocumentRow.document_id)
@@ -135,8 +134,17 @@ class Documents:
         self._session.flush()
 
 
-def lasting() -> ColumnElement[bool]:
-    """Documents whose time is not over."""
+def no_such_document() -> NotFound:
+    """Whether it does not exist or is not the caller's to see: both look the same."""
+    return NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
+
+
+def listed() -> ColumnElement[bool]:
+    """Documents outside the trash whose time is not over."""
+    return and_(DocumentRow.purge_time.is_(None), _lasting())
+
+
+def _lasting() -> ColumnElement[bool]:
     return or_(DocumentRow.expire_time.is_(None), DocumentRow.expire_time > func.now())
 
 

@@ -116,8 +116,7 @@ class Gathering:
         told = _Progress(self._db, export)
         chunks = zipped(self._files(str(export.account_id), told))
         intake = Intake(Announcement(document.name, MEDIA_TYPE), chunks, sys.maxsize)
-        self._contents.put(document, intake)
-        document.size_bytes, document.sha256 = intake.size_bytes, intake.sha256
+        self._contents.take(document, intake)
         with self._db.transaction() as session:
             held = Exports(session).held(export.export_id, export.attempts)
             if held is None:

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 
 from administration.documents.v1 import events_pb2, retention_pb2
-from administration.identity.v1 import journal_pb2
 
-from backbone.accesses import accessed
 from backbone.database import Transactions
 from backbone.events import Publisher
 from backbone.rpc import Call, Grpc
 from services.documents import accesses
+from services.documents.accesses import Accesses
 from services.documents.documents import DocumentRow
 from services.documents.erasures import Erasures
 from services.documents.retention.holds import Holds
@@ -24,6 +23,7 @@ class HoldMethods:
     db: Transactions
     events: Publisher
     call: Call
+    _accesses: Callable[[], Accesses]
     _settled: Callable[[DocumentRow], DocumentRow]
 
     @grpc
@@ -42,7 +42,7 @@ class HoldMethods:
                     placed_by=caller,
                 )
             )
-            self._tell_owner(row, accesses.HOLD, str(hold.hold_id))
+            self._accesses().by_hold(row, accesses.HOLD, hold.hold_id)
         self._settled(row)
         return retention_pb2.PlaceHoldResponse(hold=hold.to_proto())
 
@@ -66,7 +66,7 @@ class HoldMethods:
                 )
                 # Nobody is left to read a journal that an erasure has emptied.
                 if not Erasures(session).concerns(row.owner_id):
-                    self._tell_owner(row, accesses.RELEASE, str(hold.hold_id))
+                    self._accesses().by_hold(row, accesses.RELEASE, hold.hold_id)
         self._settled(row)
         return retention_pb2.ReleaseHoldResponse(hold=hold.to_proto())
 
@@ -82,10 +82,3 @@ class HoldMethods:
         return retention_pb2.ListHoldsResponse(
             holds=[hold.to_proto() for hold in rows], next_page_token=token
         )
-
-    def _tell_owner(self, row: DocumentRow, action: str, hold_id: str) -> None:
-        """A line in the owner's journal."""
-        resource = ("document", str(row.document_id))
-        grounds = (journal_pb2.GROUNDS_LEGAL_HOLD, hold_id)
-        caller = self.call.authenticated
-        self.events.publish(accessed(caller, str(row.owner_id), action, resource, grounds))

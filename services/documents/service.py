@@ -10,7 +10,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from backbone import telemetry
 from backbone.database import Database, Transactions, after_commit
 from backbone.dependencies import Settings
-from backbone.errors import InvalidInput
 from backbone.events import Events, Publisher
 from backbone.live import Live, Watchers
 from backbone.loops import loop
@@ -24,7 +23,7 @@ from services.documents.boxes.methods import BoxMethods
 from services.documents.checking import LOOK_SECONDS, Checker, Checking, Checks
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
-from services.documents.domain.deposit import Announcement, Intake, chunks, clean_name
+from services.documents.domain.deposit import Announcement, Intake, chunks, clean_name, first_header
 from services.documents.finding import filters
 from services.documents.finding_methods import FindingMethods
 from services.documents.hold_methods import HoldMethods
@@ -100,7 +99,10 @@ class DocumentsService(
     def deposit_document(
         self, requests: Iterator[documents_pb2.DepositDocumentRequest]
     ) -> documents_pb2.DepositDocumentResponse:
-        announced = _announcement(next(requests, None))
+        header = first_header(requests)
+        announced = Announcement(
+            clean_name(header.name), header.media_type, header.size_bytes, header.sha256
+        )
         self._require_room(announced.size_bytes)
         intake = Intake(announced, chunks(requests), self.settings.max_bytes)
         row = DocumentRow(
@@ -110,20 +112,16 @@ class DocumentsService(
             media_type=announced.media_type,
             payer=self._payer(),
         )
-        self._contents().put(row, intake, announced.size_bytes)
-        row.size_bytes, row.sha256 = intake.size_bytes, intake.sha256
+        self._contents().take(row, intake, announced.size_bytes)
+        row.traceparent = telemetry.traceparent()
         # Should this fail, the bytes stay behind unreferenced. Deleting them here could destroy a
         # document: a commit whose answer is lost may have happened.
-        self._record(row)
-        return documents_pb2.DepositDocumentResponse(document=row.to_proto())
-
-    def _record(self, row: DocumentRow) -> None:
-        row.traceparent = telemetry.traceparent()
         with self._depositing(row) as session:
             Documents(session).add(row)
             self._accesses().by_mandate(row, accesses.DEPOSIT)
             self.events.publish(row.received())
             after_commit(self.checks.ring)
+        return documents_pb2.DepositDocumentResponse(document=row.to_proto())
 
     @loop(every=1.0, threads=CHECKERS)
     def check_deposits(self) -> bool:
@@ -217,12 +215,3 @@ class DocumentsService(
 
     def _accesses(self) -> Accesses:
         return Accesses(self.events, self.call.acting)
-
-
-def _announcement(first: documents_pb2.DepositDocumentRequest | None) -> Announcement:
-    if first is None or not first.HasField("header"):
-        raise InvalidInput.field("header", "REQUIRED", "must be the first message of a deposit")
-    header = first.header
-    return Announcement(
-        clean_name(header.name), header.media_type, header.size_bytes, header.sha256
-    )

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from backbone import telemetry
 from backbone.database import Transactions, after_commit
-from backbone.errors import InvalidInput
 from backbone.events import Publisher
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc
@@ -17,7 +16,7 @@ from services.documents.checking import Checks
 from services.documents.content_row import ContentRow
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents
-from services.documents.domain.deposit import Announcement, Intake, chunks, clean_name
+from services.documents.domain.deposit import Announcement, Intake, chunks, clean_name, first_header
 from services.documents.quotas import QuotaSettings, Usages
 from services.documents.rereading import TURN_SECONDS, Rereader, Rereading
 from services.documents.versions import VersionRow, Versions, no_such_version, to_proto
@@ -44,10 +43,7 @@ class VersionMethods:
     def deposit_version(
         self, requests: Iterator[versions_pb2.DepositVersionRequest]
     ) -> versions_pb2.DepositVersionResponse:
-        first = next(requests, None)
-        if first is None or not first.HasField("header"):
-            raise InvalidInput.field("header", "REQUIRED", "must be the first message of a deposit")
-        header, caller = first.header, self.call.authenticated.subject
+        header, caller = first_header(requests), self.call.authenticated.subject
         with self.db.transaction() as session:
             document = Documents(session).owned(header.document_id, caller)
             document.require_not_trashed()
@@ -63,8 +59,7 @@ class VersionMethods:
             media_type=announced.media_type,
             payer=self._payer(),
         )
-        self._contents().put(row, intake, announced.size_bytes)
-        row.size_bytes, row.sha256 = intake.size_bytes, intake.sha256
+        self._contents().take(row, intake, announced.size_bytes)
         row.traceparent = telemetry.traceparent()
         with self._depositing(row) as session:
             locked = Documents(session).owned(header.document_id, caller, lock=True)

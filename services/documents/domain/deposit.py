@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from backbone.errors import Conflict, FieldViolation, InvalidInput, TooLarge
 
@@ -37,6 +37,30 @@ def clean_name(name: str) -> str:
     if not cleaned:
         raise InvalidInput.field("name", "NAME", "needs a visible character")
     return cleaned
+
+
+Header = TypeVar("Header", covariant=True)
+
+
+class Opening(Protocol[Header]):
+    """The first message of a deposit."""
+
+    @property
+    def header(self) -> Header: ...
+
+    def HasField(self, name: Any, /) -> bool: ...  # noqa: N802
+
+
+def first_header(messages: Iterator[Opening[Header]]) -> Header:
+    """What a deposit announces: its first message, which is taken.
+
+    Raises:
+        InvalidInput: it announces nothing.
+    """
+    first = next(messages, None)
+    if first is None or not first.HasField("header"):
+        raise InvalidInput.field("header", "REQUIRED", "must be the first message of a deposit")
+    return first.header
 
 
 class Part(Protocol):

@@ -1,10 +1,9 @@
 """What an owner changes of a document: its name, where it is, what is noted about it."""
 
 from administration.documents.v1 import finding_pb2
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backbone.errors import InvalidInput, NotFound
+from backbone.errors import InvalidInput
 from backbone.tokens import Caller
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain.order import clean_folder, clean_labels, clean_metadata, renamed
@@ -24,13 +23,9 @@ def update(
         InvalidInput: a field breaks its rule. Gone, Unavailable, Damaged: as `Index`.
     """
     # Before the lock, which a check holds to its end.
-    Documents(session).owned(request.document_id, caller.subject).require_available()
-    query = select(DocumentRow).where(DocumentRow.document_id == request.document_id)
-    row = session.scalar(
-        query.with_for_update(key_share=True), execution_options={"populate_existing": True}
-    )
-    if row is None:
-        raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
+    documents = Documents(session)
+    documents.owned(request.document_id, caller.subject).require_available()
+    row = documents.owned(request.document_id, caller.subject, lock=True)
     _change(row, request)
     # Else it is indexed as it is now when its turn comes.
     if row.index_time is None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backbone import paging
 from backbone.errors import InvalidInput
-from services.documents.documents import DocumentRow, lasting
+from services.documents.documents import DocumentRow, listed
 from services.documents.domain.order import clean_folder, clean_label
 
 
@@ -67,8 +67,7 @@ def folders(
         .where(
             DocumentRow.owner_id == owner_id,
             DocumentRow.folder > after,
-            DocumentRow.purge_time.is_(None),
-            lasting(),
+            listed(),
         )
         .group_by(DocumentRow.folder)
         .order_by(DocumentRow.folder)

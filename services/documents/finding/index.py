@@ -26,7 +26,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from backbone import paging
 from backbone.database import Base
 from backbone.errors import InvalidInput
-from services.documents.documents import DocumentRow, lasting
+from services.documents.documents import DocumentRow, listed
 from services.documents.domain.words import TEXT_POSITION, Blinder, Vector, moved, terms, words
 from services.documents.finding.search_keys import SearchKeys
 from services.documents.keys import OwnerKeys
@@ -126,7 +126,7 @@ class Index:
         page = (
             select(DocumentRow, ranked.c.score)
             .join(ranked, ranked.c.document_id == DocumentRow.document_id)
-            .where(DocumentRow.purge_time.is_(None), lasting())
+            .where(listed())
             .order_by(*(column.desc() for column in place))
             .limit(limit + 1)
         )

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from backbone import paging
-from backbone.errors import Conflict, InvalidInput, NotFound
-from services.documents.documents import DocumentRow, State
+from backbone.errors import Conflict, InvalidInput
+from services.documents.documents import DocumentRow, State, no_such_document
 from services.documents.domain.retention import RetentionClass
 from services.documents.retention.destructions import Cause
 
@@ -52,7 +52,7 @@ class Keeping:
         checked = query.where(DocumentRow.state != State.CHECKING)
         row = self._session.scalar(checked.with_for_update()) or self._session.scalar(query)
         if row is None:
-            raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
+            raise no_such_document()
         if row.state == State.CHECKING:
             row.require_available()
         return row

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from backbone.acting import Acting
 from backbone.database import Transactions
-from backbone.errors import InvalidInput, NotFound, Unavailable
+from backbone.errors import InvalidInput, Unavailable
 from backbone.events import Publisher
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc, Stub
@@ -17,7 +17,7 @@ from services.documents import accesses
 from services.documents.accesses import Accesses
 from services.documents.content_row import ContentRow
 from services.documents.contents import Contents
-from services.documents.documents import DocumentRow
+from services.documents.documents import DocumentRow, no_such_document
 from services.documents.domain import ranges
 from services.documents.s3 import CHUNK_BYTES
 from services.documents.sharing import consent, watermarks
@@ -129,7 +129,7 @@ class ReadingMethods:
                 or consent.check(self.identity, row.owner_id, share.administration).granted
             ):
                 return share
-        raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
+        raise no_such_document()
 
     def _marked(
         self, request: documents_pb2.ReadContentRequest, opened: Opened, share: ShareRow

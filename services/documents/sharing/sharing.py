@@ -14,7 +14,13 @@ from backbone.acting import Acting
 from backbone.errors import Gone, NotFound
 from backbone.events import Publisher
 from backbone.tokens import Caller
-from services.documents.documents import DocumentRow, Documents, State, subject_id
+from services.documents.documents import (
+    DocumentRow,
+    Documents,
+    State,
+    no_such_document,
+    subject_id,
+)
 from services.documents.domain.sharing import OWN, Origin, Recipient, Terms
 from services.documents.sharing.shares import End, ShareRow, standing
 
@@ -83,7 +89,7 @@ class Shares:
         # What was handed in to a box can be shared before it was checked; what is in the trash
         # nobody else sees, nor who acts for its owner.
         if not shares or row.state != State.AVAILABLE or trashed:
-            raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
+            raise no_such_document()
         return row, shares
 
     def confirm(self, share_id: uuid.UUID) -> None:
@@ -91,7 +97,7 @@ class Shares:
         NotFound: the share does not stand any more.
         """
         if share_id not in self.standing([share_id]):
-            raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
+            raise no_such_document()
 
     def standing(self, share_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
         """Those of these shares that stand, and whose document is not in the trash."""
@@ -113,7 +119,7 @@ class Shares:
             query.with_for_update(), execution_options={"populate_existing": True}
         )
         if share is None:
-            raise NotFound("No such document.", reason="DOCUMENT_NOT_FOUND")
+            raise no_such_document()
         reader, now = subject_id(caller.subject), datetime.now(UTC)
         if share.reader_id is None or share.read_time is None:
             share.reader_id, share.read_time = reader, now
