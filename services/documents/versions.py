@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 
 from administration.documents.v1 import events_pb2, versions_pb2
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session, selectin_polymorphic
 
 from backbone import paging
@@ -56,8 +56,8 @@ class Versions:
         Raises:
             InvalidInput: the page token is none of ours.
         """
-        query = select(ContentRow).where(_of(document.document_id))
         columns = (ContentRow.version,)
+        query = _versions(document)
         return paging.newest_first(self._session, query, columns, page_size, page_token)
 
     def beside(self, owner_id: uuid.UUID) -> Sequence[ContentRow]:
@@ -69,8 +69,7 @@ class Versions:
         """Raises:
         NotFound: the document has no such version.
         """
-        query = select(ContentRow).where(_of(document.document_id), ContentRow.version == version)
-        row = self._session.scalar(query)
+        row = self._session.scalar(_versions(document).where(ContentRow.version == version))
         if row is None:
             raise no_such_version()
         return row
@@ -183,6 +182,14 @@ def to_proto(row: ContentRow) -> versions_pb2.Version:
 
 def no_such_version() -> NotFound:
     return NotFound("No such version of the document.", reason="VERSION_NOT_FOUND")
+
+
+def _versions(document: DocumentRow) -> Select[tuple[ContentRow]]:
+    """All of them as they are at the time of the query: the document may show another one than when
+    it was read.
+    """
+    query = select(ContentRow).where(_of(document.document_id))
+    return query.execution_options(populate_existing=True)
 
 
 def _of(document_id: uuid.UUID) -> ColumnElement[bool]:

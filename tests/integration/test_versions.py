@@ -1,5 +1,6 @@
 """Versions of documents on real components: none is lost, none overwrites another."""
 
+import hashlib
 import json
 import uuid
 from collections.abc import Iterator
@@ -18,10 +19,15 @@ from administration.documents.v1 import (
 )
 from administration.documents.v1.versions_pb2 import DepositVersionRequest, Version
 
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+
 from backbone.receipts.checks import Evidence, Mark, of_receipt
 from backbone.receipts.notes import Verifier
 from deploy.local.clamav import EICAR
 from drills.vault_crash import reconcile
+from services.documents.documents import DocumentRow
+from services.documents.versions import Versions
 from tests.integration.test_documents_service import share
 from tests.integration.test_sealed_contents import flipped
 from tests.integration.test_uploads import send
@@ -179,6 +185,22 @@ def test_a_version_is_restored_as_the_next_one_without_a_copy(
     assert (again.code, again.reason) == (grpc.StatusCode.ABORTED, "VERSION_CURRENT")
     none = refusal(lambda: restore(documents, token, document_id, 9))
     assert (none.code, none.reason) == (grpc.StatusCode.NOT_FOUND, "VERSION_NOT_FOUND")
+
+
+def test_a_list_that_meets_an_exchange_has_every_version_once(
+    documents: Client, token: str, stack: dict[str, Any], document_id: str, first: bytes
+) -> None:
+    engine = create_engine(stack["postgres"]["databases"]["documents"])
+    with Session(engine) as session:
+        before = session.get_one(DocumentRow, uuid.UUID(document_id))
+        assert before.version == 1
+        deposited(documents, token, document_id, vault.unique_bytes())
+        accepted = version(documents, token, document_id, 2)
+        rows, _ = Versions(session).page(before, 0, "")
+        assert [row.version for row in rows] == [2, 1]
+        assert Versions(session).one(before, 2).sha256 == accepted.sha256
+        assert Versions(session).one(before, 1).sha256 == hashlib.sha256(first).hexdigest()
+    engine.dispose()
 
 
 def test_each_version_has_its_own_receipt(
