@@ -100,12 +100,15 @@ def _write(
         for n in range(len(batch))
     ]
     if table == "search_entries":
-        columns = "document_id, owner_id, create_time, name, media_type, size_bytes, sha256, state"
+        columns = (
+            "document_id, owner_id, create_time, kind, content_id,"
+            " name, media_type, size_bytes, sha256, state"
+        )
         # With a place in the log of receipts already: nothing else is to be done about them.
         with cursor.copy(f"COPY documents ({columns}, index_time, leaf_index) FROM STDIN") as copy:
             for place, (row, (name, _)) in enumerate(zip(rows, batch, strict=True), start=first):
                 said = (name, "application/pdf", 1, "0" * 64, "AVAILABLE", None, place)
-                copy.write_row((*row, *said))
+                copy.write_row((*row, "document", row[0], *said))
     entries = sql.SQL("COPY {} (document_id, owner_id, create_time, lexemes) FROM STDIN")
     with cursor.copy(entries.format(sql.Identifier(table))) as copy:
         for row, vector in zip(rows, vectors, strict=True):
