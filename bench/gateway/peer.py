@@ -12,6 +12,8 @@ from uuid import UUID
 import grpc
 import uvicorn
 from administration.documents.v1 import documents_pb2 as pb
+from administration.documents.v1.deposits_pb2 import DocumentState, RefusalReason, Remark
+from administration.documents.v1.sharing_pb2 import ShareEnd
 from fastapi import FastAPI, Header, HTTPException, Request
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,6 +31,11 @@ class Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
 
 
+class Property(Model):
+    key: str
+    value: str
+
+
 class Document(Model):
     document_id: str
     owner_id: str
@@ -37,6 +44,18 @@ class Document(Model):
     size_bytes: str
     sha256: str
     create_time: datetime
+    state: str
+    refusal_reason: str
+    remarks: list[str]
+    retention_class: str
+    held: bool
+    lock_pending: bool
+    version: int
+    version_time: datetime
+    folder: str
+    labels: list[str]
+    metadata: list[Property]
+    watermarked: bool
 
 
 class GetDocumentResponse(Model):
@@ -56,6 +75,13 @@ class Share(Model):
     purpose: str
     expire_time: datetime
     create_time: datetime
+    account_id: str
+    read_once: bool
+    watermark: bool
+    shared_by: str
+    consent_id: str
+    box_id: str
+    end: str
 
 
 class ShareDocumentResponse(Model):
@@ -106,6 +132,18 @@ async def get_document(
             size_bytes=str(document.size_bytes),
             sha256=document.sha256,
             create_time=document.create_time.ToDatetime(UTC),
+            state=DocumentState.Name(document.state),
+            refusal_reason=RefusalReason.Name(document.refusal_reason),
+            remarks=[Remark.Name(remark) for remark in document.remarks],
+            retention_class=document.retention_class,
+            held=document.held,
+            lock_pending=document.lock_pending,
+            version=document.version,
+            version_time=document.version_time.ToDatetime(UTC),
+            folder=document.folder,
+            labels=list(document.labels),
+            metadata=[Property(key=item.key, value=item.value) for item in document.metadata],
+            watermarked=document.watermarked,
         )
     )
 
@@ -132,6 +170,13 @@ async def share_document(
             purpose=share.purpose,
             expire_time=share.expire_time.ToDatetime(UTC),
             create_time=share.create_time.ToDatetime(UTC),
+            account_id=share.account_id,
+            read_once=share.read_once,
+            watermark=share.watermark,
+            shared_by=share.shared_by,
+            consent_id=share.consent_id,
+            box_id=share.box_id,
+            end=ShareEnd.Name(share.end),
         )
     )
 

@@ -17,8 +17,11 @@ def command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-I", "-m", module, *arguments]
 
 
-def run(program: Sequence[str], chunks: Iterable[bytes], seconds: float) -> tuple[int, bytes]:
+def run(
+    program: Sequence[str], chunks: Iterable[bytes], seconds: float, *, niceness: int = 0
+) -> tuple[int, bytes]:
     """Its exit code (a signal's number below zero) and its standard output, for this input.
+    `niceness` (nice(2)) above 0 is for what nobody waits for: it gives way to those who are served.
 
     Raises:
         subprocess.TimeoutExpired: it took longer, and is no more. Whatever `chunks` raises passes
@@ -28,11 +31,11 @@ def run(program: Sequence[str], chunks: Iterable[bytes], seconds: float) -> tupl
         for chunk in chunks:
             _write(given, chunk)
         os.lseek(given, 0, os.SEEK_SET)
-        code = _code(program, given, said, seconds)
+        code = _code(program, given, said, seconds, niceness)
         return code, os.pread(said, os.fstat(said).st_size, 0)
 
 
-def _code(program: Sequence[str], given: int, said: int, seconds: float) -> int:
+def _code(program: Sequence[str], given: int, said: int, seconds: float, niceness: int) -> int:
     process = subprocess.Popen(
         program,
         stdin=given,
@@ -43,6 +46,7 @@ def _code(program: Sequence[str], given: int, said: int, seconds: float) -> int:
         start_new_session=True,
     )
     try:
+        os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
         return process.wait(seconds)
     finally:
         if process.poll() is None:

@@ -9,14 +9,17 @@ import struct
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from services.documents import confined
 from services.documents.finding.reader import limits
+from services.documents.finding.reader.kinds import module_of
 
 # A larger document is found by its name.
 MAX_BYTES = 32 * 1024 * 1024
 MAX_IMAGE_BYTES = 128 * 1024
 WALL_SECONDS = 20.0
+NICENESS = 10
 _COMMAND = confined.command("services.documents.finding.reader")
 
 
@@ -44,8 +47,15 @@ def read(media_type: str, chunks: Iterable[bytes], command: Iterable[str] = _COM
     Unreadable: it is damaged, locked by a password, or took more than it may. Whatever `chunks`
     raises passes through.
     """
+    rest = iter(chunks)
+    first = next(rest, b"")
+    module = module_of(media_type, first)
+    if module is None:
+        return NOTHING
     try:
-        code, said = confined.run([*command, media_type], chunks, WALL_SECONDS)
+        code, said = confined.run(
+            [*command, module], chain([first], rest), WALL_SECONDS, niceness=NICENESS
+        )
     except subprocess.TimeoutExpired:
         raise Unreadable("it took too long", worth_another=True) from None
     if code == limits.NOT_READABLE:

@@ -1,4 +1,4 @@
-"""Reads the document on standard input, of the media type that is its argument.
+"""Reads the document on standard input, with the module of this package that is its argument.
 
 Standard output: the length of the text (4 bytes, big-endian), the text (UTF-8), the image (WebP).
 """
@@ -9,18 +9,14 @@ import struct
 import sys
 
 from services.documents.finding.reader import limits, sandbox
-from services.documents.finding.reader.kinds import module_of
 
 
-def main(media_type: str) -> int:
+def main(module: str) -> int:
     """The exit code."""
     limits.impose()
     # In memory, as a whole: what reads it opens nothing.
     data = os.pread(0, os.fstat(0).st_size, 0)
-    name = module_of(media_type, data)
-    if name is None:
-        return _tell("", b"")
-    reader = importlib.import_module(f"services.documents.finding.reader.{name}")
+    reader = importlib.import_module(f"services.documents.finding.reader.{module}")
     sandbox.enter()
     try:
         text, image = reader.read(data)

@@ -10,7 +10,9 @@ _MARKS = (
 
 
 def module_of(media_type: str, data: bytes) -> str | None:
-    """`pdf`, `image`, `office`, `page` or `plain`; None for what is not read."""
+    """For a media type and the first bytes: `pdf`, `image`, `office`, `page` or `plain`; None for
+    what is not read.
+    """
     for mark, module in _MARKS:
         if data.startswith(mark):
             return module
