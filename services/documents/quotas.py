@@ -116,7 +116,8 @@ def depositing(
     """A transaction that adds a content, whose object is there, if its payer has room for it.
 
     Raises:
-        OverQuota: there is none; the object is gone.
+        OverQuota: there is none; the object is gone. Within another transaction, a savepoint
+        around this undoes what was added.
     """
     try:
         with db.transaction() as session:

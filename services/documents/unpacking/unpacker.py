@@ -1,14 +1,14 @@
 """Makes each file of an archive a document, a turn at a time.
 
-A file and its entry are of one transaction: whatever dies in between, a file is a document once.
-What the store has of one that was not added is taken away by the reconciliation.
+A turn is one transaction: whatever dies in between, a file is a document once. What the store has
+of one that was not added is taken away by the reconciliation.
 """
 
 import logging
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import IO, cast
@@ -16,7 +16,7 @@ from typing import IO, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backbone.database import Transactions, after_commit
+from backbone.database import Transactions, after_commit, savepoint
 from backbone.errors import (
     Conflict,
     Damaged,
@@ -39,8 +39,8 @@ from services.documents.unpacking.unpackings import State, UnpackingRow, Unpacki
 
 log = logging.getLogger(__name__)
 
-# Of one archive, before another one's turn, and a stop, can come.
-TURN_SECONDS = 2.0
+# So long an owner's other deposits may wait for the room that this one takes.
+TURN_SECONDS = 0.5
 
 
 class Unpacker:
@@ -69,26 +69,30 @@ class Unpacker:
             if row is None:
                 return False
             try:
-                ended = self._turn(row, _archive(session, row), unpackings.done(row))
+                ended = self._turn(unpackings, row, _archive(session, row))
             except Unavailable:
                 row.later()
             except DomainError as error:
                 log.warning("archive %s cannot be unpacked: %s", row.document_id, error.reason)
                 self._events.publish(unpackings.end(row, State.FAILED))
+            except Exception:
+                # Those after it go on.
+                log.exception("archive %s cannot be unpacked now", row.document_id)
+                row.later()
             else:
                 row.went_on()
                 if ended:
                     self._events.publish(unpackings.end(row, State.ENDED))
         return True
 
-    def _turn(self, row: UnpackingRow, archive: ContentRow, done: Collection[int]) -> bool:
+    def _turn(self, unpackings: Unpackings, row: UnpackingRow, archive: ContentRow) -> bool:
         """Deals with the files that are left, for a while; true when there are no more.
 
         Raises:
             Unavailable: the store or the keyring does not answer. Another DomainError: nothing
             more can be read of the archive.
         """
-        end = time.monotonic() + TURN_SECONDS
+        end, done = time.monotonic() + TURN_SECONDS, unpackings.done(row)
         content = Content(partial(self._contents.get, archive), archive.size_bytes)
         with _opened(content) as opened:
             found = list(files(opened.infolist()))
@@ -99,17 +103,20 @@ class Unpacker:
                 if time.monotonic() > end:
                     return False
                 try:
-                    self._deposit(row, number, entry, opened)
+                    document_id = self._deposit(row, entry, opened)
                 except Unfit as unfit:
-                    with self._db.transaction() as session:
-                        Unpackings(session).unfit(row, number, path(entry), unfit.problem)
+                    unpackings.unfit(row, number, path(entry), unfit.problem)
+                else:
+                    unpackings.made(row, number, path(entry), document_id)
         return True
 
     def _deposit(
-        self, row: UnpackingRow, number: int, entry: zipfile.ZipInfo, opened: zipfile.ZipFile
-    ) -> None:
-        """Raises:
-        Unfit: the file does not become a document. DomainError: as above.
+        self, row: UnpackingRow, entry: zipfile.ZipInfo, opened: zipfile.ZipFile
+    ) -> uuid.UUID:
+        """The document that a file becomes.
+
+        Raises:
+            Unfit: it becomes none. DomainError: as above.
         """
         told, folder = announced(entry, row.folder, self._max_bytes)
         document = DocumentRow(
@@ -128,13 +135,13 @@ class Unpacker:
         except (InvalidInput, Conflict):
             raise Unfit(Problem.DAMAGED) from None
         try:
-            with self._depositing(document) as session:
+            with savepoint(), self._depositing(document) as session:
                 Documents(session).add(document)
-                Unpackings(session).made(row, number, path(entry), document.document_id)
                 self._events.publish(document.received())
                 after_commit(self._checks.ring)
         except OverQuota:
             raise Unfit(Problem.QUOTA_EXCEEDED) from None
+        return document.document_id
 
 
 def _archive(session: Session, row: UnpackingRow) -> ContentRow:

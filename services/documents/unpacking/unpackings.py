@@ -132,9 +132,8 @@ class Unpackings:
         query = select(UnpackingRow).where(
             UnpackingRow.state == State.RUNNING, UnpackingRow.next_time <= func.now()
         )
-        # What refers to it, as its entries do, does not wait.
         query = query.order_by(UnpackingRow.next_time).limit(1)
-        return self._session.scalar(query.with_for_update(key_share=True, skip_locked=True))
+        return self._session.scalar(query.with_for_update(skip_locked=True))
 
     def done(self, row: UnpackingRow) -> Collection[int]:
         """The places of the files that were dealt with."""
