@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from administration.documents.v1 import downloads_pb2
+from sqlalchemy import ColumnElement
 
 from backbone.database import Transactions
+from backbone.errors import InvalidInput
 from backbone.rpc import Call, Grpc
 from services.documents.archive import File, zipped
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, Documents, State
 from services.documents.domain.naming import Names
+from services.documents.finding import filters
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
 
@@ -29,7 +32,14 @@ class ArchiveMethods:
         self, request: downloads_pb2.ArchiveDocumentsRequest
     ) -> Iterator[downloads_pb2.ArchiveDocumentsResponse]:
         # Before the header: what cannot be sent is refused, not begun.
-        rows = self._selected(request.document_ids) if request.document_ids else self._all()
+        conditions = filters.conditions(request)
+        if request.document_ids and conditions:
+            raise InvalidInput.field(
+                "document_ids", "EXCLUSIVE", "name documents, or a folder or a label, not both"
+            )
+        rows = (
+            self._selected(request.document_ids) if request.document_ids else self._all(conditions)
+        )
         header = downloads_pb2.Download(
             file_name=f"documents-{datetime.now(UTC):%Y-%m-%d}.zip", media_type="application/zip"
         )
@@ -51,11 +61,11 @@ class ArchiveMethods:
             row.require_available()
         return iter(rows)
 
-    def _all(self) -> Iterator[DocumentRow]:
+    def _all(self, conditions: Sequence[ColumnElement[bool]]) -> Iterator[DocumentRow]:
         token, owner = "", self.call.authenticated.subject
         while True:
             with self.db.transaction() as session:
-                rows, token = Documents(session).page(owner, PAGE, token)
+                rows, token = Documents(session).page(owner, PAGE, token, conditions)
             yield from (row for row in rows if row.state == State.AVAILABLE)
             if not token:
                 return
@@ -64,4 +74,5 @@ class ArchiveMethods:
         names, contents = Names(), self._contents()
         for row in rows:
             content = contents.get(row, 0, row.size_bytes)
-            yield File(names.free(row.name), content, compress=False)
+            path = f"{row.folder}/{row.name}" if row.folder else row.name
+            yield File(names.free(path), content, compress=False)

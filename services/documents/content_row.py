@@ -89,6 +89,8 @@ class ContentRow(Base):
     traceparent: Mapped[str] = mapped_column(String, default="")
     # Its bytes are in the quarantine still.
     quarantined: Mapped[bool] = mapped_column(Boolean, default=False)
+    # The archive whose unpacking made it; None for what was deposited by itself.
+    unpacked_from: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))
     # Whose usage it is (`quotas.py`); None: nobody's.
     payer: Mapped[str | None] = mapped_column(String)
     # When it was last known to be what was deposited (`rereading.py`), before when it is not read
@@ -159,7 +161,8 @@ class ContentRow(Base):
     def accept(self, remarks: Iterable[Remark]) -> events_pb2.DocumentDeposited:
         """Makes it available; the event that tells."""
         self.state, self.remarks = State.AVAILABLE, sorted(remarks)
-        return self._described(events_pb2.DocumentDeposited())
+        event = events_pb2.DocumentDeposited(unpacked_from=str(self.unpacked_from or ""))
+        return self._described(event)
 
     def refuse(self, reason: Reason) -> events_pb2.DocumentRefused:
         """Refuses it for good; the event that tells."""

@@ -23,6 +23,7 @@ from services.documents.retention.destructions import Destructions
 from services.documents.retention.keeping import Keeping
 from services.documents.sharing.sharing import Shares
 from services.documents.store import ObjectStore
+from services.documents.unpacking.unpackings import Unpackings
 from services.documents.uploads import Uploads
 
 SERVICE = "documents"
@@ -68,6 +69,8 @@ class Erasures:
             held=0,
         )
         self._session.execute(statement.on_conflict_do_nothing())
+        # It would go on adding documents to those that are destroyed.
+        Unpackings(self._session).forget(uuid.UUID(started.account_id))
 
     def concerns(self, account_id: uuid.UUID) -> bool:
         """Whether a person is erased, but for what is held."""

@@ -34,6 +34,7 @@ from services.documents.exports import State as ExportState
 from services.documents.retention.destructions import Destructions
 from services.documents.retention.keeping import Keeping
 from services.documents.sharing.sharing import Shares
+from services.documents.unpacking.unpackings import Unpackings
 from services.documents.versions import Versions, to_proto
 
 log = logging.getLogger(__name__)
@@ -180,9 +181,13 @@ class Gathering:
             return list(told), following
 
         destroyed = self._pages(lambda s, t: Destructions(s, account).page(PAGE, t))
+        unpacked = self._pages(
+            lambda session, token: Unpackings(session).owned_page(account_id, token)
+        )
         given = self._pages(lambda session, token: Shares(session).owned_page(account_id, token))
         return {
             "destructions": (row.to_proto() for row in destroyed),
+            "unpacked_entries": (row.to_proto() for row in unpacked),
             "shares": (row.to_proto() for row in given),
             "shared_with_me": self._pages(
                 lambda session, token: Shares(session).received_by_account(account_id, token)

@@ -6,6 +6,8 @@ and whoever adds holds the payer's row until the commit. So two at once cannot b
 """
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from administration.documents.v1 import usage_pb2
 from pydantic import Field
@@ -15,9 +17,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone.acting import Acting
-from backbone.database import Base
+from backbone.database import Base, Transactions
 from backbone.errors import OverQuota
 from backbone.settings import PREFIX
+from services.documents.content_row import ContentRow
+from services.documents.store import ObjectStore
 
 PERSON, ADMINISTRATION = "person:", "administration:"
 
@@ -103,6 +107,27 @@ class Usages:
         self._session.execute(
             statement.on_conflict_do_update(index_elements=["payer"], set_=values)
         )
+
+
+@contextmanager
+def depositing(
+    db: Transactions, store: ObjectStore, settings: QuotaSettings, row: ContentRow
+) -> Iterator[Session]:
+    """A transaction that adds a content, whose object is there, if its payer has room for it.
+
+    Raises:
+        OverQuota: there is none; the object is gone. Within another transaction, a savepoint
+        around this undoes what was added.
+    """
+    try:
+        with db.transaction() as session:
+            yield session
+            session.flush()
+            Usages(session, settings).require(str(row.payer))
+    except OverQuota:
+        # It was undone before its commit: nothing refers to the object.
+        store.delete(row.key)
+        raise
 
 
 def forget(session: Session, account_id: uuid.UUID) -> None:

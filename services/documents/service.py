@@ -42,6 +42,7 @@ from services.documents.sharing.reading_methods import ReadingMethods
 from services.documents.sharing.readings import Readings, Reads
 from services.documents.signing import Sealing, Seals
 from services.documents.store import ObjectStore, Store
+from services.documents.unpacking.methods import UnpackingMethods
 from services.documents.uploading import Uploading, UploadSettings
 from services.documents.usage_methods import UsageMethods
 from services.documents.version_methods import VersionMethods
@@ -70,6 +71,7 @@ class DocumentsService(
     RetentionMethods,
     RightsMethods,
     SharingMethods,
+    UnpackingMethods,
     UsageMethods,
     VersionMethods,
 ):

@@ -1,16 +1,14 @@
 """The rpc about usage, and how deposits are held to it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from administration.documents.v1 import usage_pb2
 from sqlalchemy.orm import Session
 
 from backbone.database import Transactions
-from backbone.errors import OverQuota
 from backbone.rpc import Call, Grpc
 from services.documents.content_row import ContentRow
-from services.documents.quotas import QuotaSettings, Usages, payer_of
+from services.documents.quotas import QuotaSettings, Usages, depositing, payer_of
 from services.documents.store import ObjectStore
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
@@ -41,19 +39,5 @@ class UsageMethods:
         with self.db.transaction() as session:
             Usages(session, self.quotas).require(self._payer(), max(size_bytes, 1), 1)
 
-    @contextmanager
-    def _depositing(self, row: ContentRow) -> Iterator[Session]:
-        """A transaction that adds a content, whose object is there, if there is room for it.
-
-        Raises:
-            OverQuota: there is not; the object is gone.
-        """
-        try:
-            with self.db.transaction() as session:
-                yield session
-                session.flush()
-                Usages(session, self.quotas).require(self._payer())
-        except OverQuota:
-            # It was undone before its commit: nothing refers to the object.
-            self.store.delete(row.key)
-            raise
+    def _depositing(self, row: ContentRow) -> AbstractContextManager[Session]:
+        return depositing(self.db, self.store, self.quotas, row)

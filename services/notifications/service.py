@@ -15,6 +15,7 @@ from administration.documents.v1.events_pb2 import (
     DocumentRefused,
     DocumentShared,
     DocumentSharedWithPerson,
+    DocumentUnpacked,
     ExportReady,
     HandInRefused,
     RetentionEnded,
@@ -71,10 +72,20 @@ class NotificationsService:
     @subscribe(DocumentDeposited)
     def on_document_deposited(self, event: Received[DocumentDeposited]) -> None:
         fact = event.data
+        if fact.unpacked_from:
+            # One notice tells of all that an archive holds.
+            return
         if fact.version > 1:
             self._tell(rules.version_deposited(fact.document_id, fact.owner_id, fact.version))
         else:
             self._tell(rules.document_deposited(fact.document_id, fact.owner_id))
+
+    @subscribe(DocumentUnpacked)
+    def on_document_unpacked(self, event: Received[DocumentUnpacked]) -> None:
+        fact = event.data
+        self._tell(
+            rules.document_unpacked(fact.document_id, fact.owner_id, fact.documents, fact.problems)
+        )
 
     @subscribe(RetentionEnded)
     def on_retention_ended(self, event: Received[RetentionEnded]) -> None:

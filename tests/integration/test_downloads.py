@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from administration.documents.v1 import downloads_pb2
+from administration.documents.v1 import downloads_pb2, finding_pb2
 from click.testing import CliRunner
 from pypdf import PdfReader
 
@@ -27,8 +27,8 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def archive(gateway: httpx.Client, token: str, *ids: str) -> httpx.Response:
-    query = {"documentIds": list(ids)}
+def archive(gateway: httpx.Client, token: str, *ids: str, **asked: str) -> httpx.Response:
+    query = {"documentIds": list(ids), **asked}
     return gateway.get("/v1/documents/archive", params=query, headers=bearer(token))
 
 
@@ -68,6 +68,24 @@ def test_an_archive_has_every_document_that_can_be_read(
     }
     named = archive(gateway, token, refused.document_id)
     assert (named.status_code, named.json()["reason"]) == (409, "DOCUMENT_REFUSED")
+
+
+def test_an_archive_of_a_folder_has_its_documents_where_they_are(
+    gateway: httpx.Client, documents: Client, token: str
+) -> None:
+    data = [vault.unique_bytes() for _ in range(4)]
+    for item, folder in zip(data, ("", "Impôts", "Impôts/2026", "Impôts/2026"), strict=True):
+        document = vault.deposit(documents, token, item)
+        request = finding_pb2.UpdateDocumentRequest(document_id=document.document_id, folder=folder)
+        documents.update_document(request, token=token)
+    expected = {"Impôts/acte.pdf": data[1], "Impôts/2026/acte.pdf": data[3]}
+    expected["Impôts/2026/acte (2).pdf"] = data[2]
+    assert opened(archive(gateway, token, folder="Impôts", subfolders="true")) == expected
+    assert opened(archive(gateway, token, folder="Impôts")) == {"Impôts/acte.pdf": data[1]}
+    assert opened(archive(gateway, token)) == {**expected, "acte.pdf": data[0]}
+    both = archive(gateway, token, document.document_id, label="fiscal")
+    assert both.status_code == 400
+    assert both.json()["errors"][0]["field"] == "documentIds"
 
 
 def test_an_archive_is_sent_before_the_last_document_is_read(documents: Client, token: str) -> None:

@@ -18,7 +18,6 @@ from administration.documents.v1 import (
     versions_pb2,
 )
 from administration.documents.v1.versions_pb2 import DepositVersionRequest, Version
-
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 

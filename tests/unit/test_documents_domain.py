@@ -192,5 +192,9 @@ def test_offset_and_length_mean_these_bytes(
 
 def test_names_side_by_side_are_told_apart() -> None:
     names = Names()
+    assert [names.free(f"2026/{name}") for name in ("acte.pdf", "Acte.pdf")] == [
+        "2026/acte.pdf",
+        "2026/Acte (2).pdf",
+    ]
     given = [names.free(name) for name in ("acte.pdf", "Acte.pdf", "acte.pdf", "acte (2).pdf", "a")]
     assert given == ["acte.pdf", "Acte (2).pdf", "acte (3).pdf", "acte (2) (2).pdf", "a"]

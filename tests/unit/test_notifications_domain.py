@@ -21,6 +21,7 @@ NOTICES = [
     rules.erasure_requested("doc-1", "owner-1", MOMENT),
     rules.erasure_cancelled("doc-1", "owner-1"),
     rules.document_refused("doc-1", "owner-1", "MALWARE"),
+    rules.document_unpacked("doc-1", "owner-1", 41, 1),
     rules.version_deposited("doc-1", "owner-1", 2),
     rules.version_refused("doc-1", "owner-1", 2, "MALWARE"),
     rules.document_damaged("doc-1", "owner-1", 2),

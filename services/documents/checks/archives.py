@@ -25,13 +25,14 @@ NESTED_BYTES = 8 * 1024 * 1024
 # 46 bytes and a name for each entry.
 DIRECTORY_BYTES = 2 * 1024 * 1024
 
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+# Ways of compression that are known here.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 _DRIVE = re.compile(r"[A-Za-z]:")
 _MACROS = re.compile(
     r"(?:.*/)?vbaProject(?:Signature)?\.bin|Basic/.*\.xml|Scripts/.+", re.IGNORECASE
 )
 # Beside its own errors, what zipfile raises about a file that is none: with no sign of it before.
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile,
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile,
             OSError, NotImplementedError, RuntimeError, ValueError, IndexError)  # fmt: skip
 
 
@@ -63,7 +64,7 @@ class Walk:
         """
         try:
             self._open(kind, file, 1)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise Refused(Reason.ARCHIVE_DAMAGED, type(error).__name__) from error
 
     def _open(self, kind: str, file: IO[bytes], layer: int) -> None:
@@ -95,7 +96,7 @@ class Walk:
                 self._name(entry.orig_filename)
                 if entry.flag_bits & 0x41:
                     self.seen.add(Remark.ENCRYPTED)
-                elif entry.compress_type not in _METHODS:
+                elif entry.compress_type not in METHODS:
                     self.seen.add(Remark.NOT_OPENED)
                 else:
                     with archive.open(entry) as inner:

@@ -28,6 +28,19 @@ DOCUMENTS: Mapping[str, Mapping[str, Text]] = {
             "Nobody could read it, and its content was erased.\nReference: {document_id}\n",
         ),
     },
+    "DocumentUnpacked": {
+        "fr": Text(
+            "Les fichiers de votre archive ont été déposés",
+            "Fichiers de votre archive déposés dans votre coffre-fort : {documents} ; fichiers"
+            " qui n’ont pas pu l’être : {problems}. Le détail est indiqué dans votre espace.\n"
+            "Référence : {document_id}\n",
+        ),
+        "en": Text(
+            "The files of your archive were deposited",
+            "Files of your archive that were deposited in your vault: {documents}; files that could"
+            " not be: {problems}. Your space shows the details.\nReference: {document_id}\n",
+        ),
+    },
     "VersionDeposited": {
         "fr": Text(
             "La nouvelle version de votre document est dans votre coffre",

@@ -29,6 +29,15 @@ def document_refused(document_id: str, owner_id: str, reason: str) -> Notice:
     )
 
 
+def document_unpacked(document_id: str, owner_id: str, documents: int, problems: int) -> Notice:
+    parameters = {
+        "document_id": document_id,
+        "documents": str(documents),
+        "problems": str(problems),
+    }
+    return Notice(owner_id, "DocumentUnpacked", document_id, parameters)
+
+
 def version_deposited(document_id: str, owner_id: str, version: int) -> Notice:
     parameters = {"document_id": document_id, "version": str(version)}
     return Notice(owner_id, "VersionDeposited", document_id, parameters)
