@@ -184,7 +184,7 @@ def no_such_version() -> NotFound:
     return NotFound("No such version of the document.", reason="VERSION_NOT_FOUND")
 
 
-def _versions(document: DocumentRow) -> Select[tuple[ContentRow]]:
+def _versions(document: DocumentRow) -> Select[ContentRow]:
     """All of them as they are at the time of the query: the document may show another one than when
     it was read.
     """

@@ -17,11 +17,16 @@ SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><rect width
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
-def zipped(entries: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+def zipped(
+    entries: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED, between: bytes = b""
+) -> bytes:
+    """`between`: what is after the last file, and before the directory."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:
         for name, data in entries.items():
             archive.writestr(name, data)
+        file.write(between)
+        archive.start_dir = file.tell()
     return file.getvalue()
 
 

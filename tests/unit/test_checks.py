@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import tracemalloc
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from backbone.errors import Unavailable
 from deploy.demo.story import PDF as ATTESTATION
+from services.documents.archive import File, zipped
 from services.documents.checks import content, kinds, pipeline
 from services.documents.checks.archives import Limits
 from services.documents.checks.pipeline import Choice, Finding, Policy, Subject
@@ -70,6 +72,22 @@ GOOD: dict[str, tuple[bytes, str, str]] = {
     "a text in UTF-16": ("Madame".encode("utf-16"), "text/plain", "lettre.txt"),
     "a table": (b"nom;somme\nA;1\n", "text/csv", "table.csv"),
     "an archive": (files.zipped({"a/b.txt": b"b", "c\\d.txt": b"d"}), ZIP, "pieces.zip"),
+    "an archive of a PDF that does not become smaller": (
+        files.zipped({"a.pdf": files.PDF[:9] + hashlib.sha512(b"x").digest() * 30}), ZIP, "a.zip",
+    ),
+    "an archive of a PDF as it is": (
+        files.zipped({"a.pdf": files.PDF}, zipfile.ZIP_STORED), ZIP, "a.zip",
+    ),
+    "an archive of a note and a PDF": (
+        files.zipped({"a.txt": b"b", "c.pdf": files.PDF}, zipfile.ZIP_STORED), ZIP, "a.zip",
+    ),
+    "an archive as we make them": (
+        b"".join(zipped([File("a.pdf", [files.PDF], compress=False)])), ZIP, "a.zip",
+    ),
+    "an archive of a page as it is": (
+        files.zipped({"a.html": b"<html>"}, zipfile.ZIP_STORED), ZIP, "a.zip",
+    ),
+    "a tar of a PDF": (files.tarred({"a.pdf": files.PDF}), "application/x-tar", "a.tar"),
     "an archive of archives": (files.nested(3), ZIP, "pieces.zip"),
     "an empty archive": (files.zipped({}), ZIP, "pieces.zip"),
     "a Word document": (files.word(), files.WORD, "lettre.docx"),
@@ -117,6 +135,9 @@ BAD: dict[str, tuple[Callable[[], bytes], str, str, Reason]] = {
     ),
     "a PDF that is an archive": (
         lambda: files.PDF + files.zipped({"a": b"b"}), PDF, "a.pdf", Reason.POLYGLOT,
+    ),
+    "an archive that is a PDF": (
+        lambda: files.zipped({"a": b"b"}, between=files.PDF), ZIP, "a.zip", Reason.POLYGLOT,
     ),
     "a PNG that is an archive": (
         lambda: files.PNG + files.zipped({"a": b"b"}) + b"\0", "image/png", "a.png",

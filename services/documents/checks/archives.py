@@ -10,13 +10,16 @@ import gzip
 import io
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
 from services.documents.checks import kinds
+from services.documents.checks.marks import NEAR_BYTES
 from services.documents.checks.verdict import Reason, Refused, Remark
 
 CHUNK_BYTES = 256 * 1024
@@ -25,6 +28,8 @@ NESTED_BYTES = 8 * 1024 * 1024
 # 46 bytes and a name for each entry.
 DIRECTORY_BYTES = 2 * 1024 * 1024
 
+# Of a ZIP, before each file, without its name.
+LOCAL_HEADER_BYTES = 30
 # Ways of compression that are known here.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -33,7 +38,8 @@ _MACROS = re.compile(
 )
 # Beside its own errors, what zipfile raises about a file that is none: with no sign of it before.
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile,
-            OSError, NotImplementedError, RuntimeError, ValueError, IndexError)  # fmt: skip
+            OSError, NotImplementedError, RuntimeError, ValueError, IndexError,
+            struct.error)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +55,15 @@ class Limits:
 
 
 class Walk:
-    """Goes through an archive of `size` bytes; `seen` holds the remarks."""
+    """Goes through an archive of `size` bytes; `seen` holds the remarks, `files` where it has the
+    contents of files that begin near its beginning.
+    """
 
     def __init__(self, size: int, limits: Limits) -> None:
         self._size, self._limits = size, limits
         self._entries = self._unpacked = 0
         self.seen: set[Remark] = set()
+        self.files: list[range] = []
 
     def run(self, kind: str, file: IO[bytes]) -> None:
         """`file` can be sought in. Whatever reading it raises passes through, but for OSError.
@@ -90,6 +99,8 @@ class Walk:
                 raise Refused(Reason.ARCHIVE_BOMB, "entries that share their bytes")
             # What is announced is known at once, before anything is unpacked.
             self._spend(sum(entry.file_size for entry in entries), announced=True)
+            if layer == 1:
+                self.files = list(_near(file, entries))
             for entry in entries:
                 if stat.S_ISLNK(entry.external_attr >> 16):
                     raise Refused(Reason.ARCHIVE_NAMES, "a symbolic link")
@@ -112,6 +123,8 @@ class Walk:
                 if entry.issym() or entry.islnk():
                     self._name(entry.linkname)
                 elif entry.isreg() and (inner := archive.extractfile(entry)) is not None:
+                    if layer == 1 and entry.offset_data < NEAR_BYTES:
+                        self.files.append(range(entry.offset_data, entry.offset_data + entry.size))
                     self._within(inner, layer)
                 elif not entry.isdir():
                     raise Refused(Reason.ARCHIVE_NAMES, "a device")
@@ -159,6 +172,17 @@ class Walk:
             raise Refused(Reason.ARCHIVE_NAMES, "a name that leads elsewhere")
         if _MACROS.fullmatch(name):
             self.seen.add(Remark.MACROS)
+
+
+def _near(file: IO[bytes], entries: Iterable[zipfile.ZipInfo]) -> Iterator[range]:
+    for entry in entries:
+        if entry.header_offset < NEAR_BYTES:
+            file.seek(entry.header_offset)
+            header = file.read(LOCAL_HEADER_BYTES)
+            # Of its own name and extra field: the directory may have others.
+            lengths = struct.unpack_from("<2H", header, 26)
+            start = entry.header_offset + len(header) + sum(lengths)
+            yield range(start, start + entry.compress_size)
 
 
 def _length(file: IO[bytes]) -> int:

@@ -1,7 +1,7 @@
 """Marks in the bytes: formats hidden in another one, scripts, macros, encryption."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from services.documents.checks import kinds
 from services.documents.checks.verdict import Reason, Refused, Remark
@@ -9,7 +9,10 @@ from services.documents.checks.verdict import Reason, Refused, Remark
 # Longer than any mark, so that none is missed between two chunks.
 OVERLAP = 256
 TAIL_BYTES = 65_535 + 22
+# As far as programs look for what a file begins with.
+NEAR_BYTES = 1024
 
+_PDF = re.compile(rb"%PDF-")
 _PAGE = re.compile(rb"<(?:!doctype\s+html|html|head|body|script|iframe|\?php)\b", re.IGNORECASE)
 # `GIF89a=1;` and `GIF89a/*`: an assignment or a comment, and an image of an absurd width.
 _SCRIPTED_MARK = re.compile(rb"\w{2,6}\s*(?:=[ -~]|/\*)")
@@ -25,27 +28,34 @@ _PDF_ACTIVE = re.compile(rb"/(?:JavaScript|Launch|RichMedia)\b")
 _PDF_ENCRYPTED = re.compile(rb"/Encrypt\b")
 
 
-def hidden(kind: str | None, head: bytes, tail: bytes) -> None:
+def hidden(kind: str | None, head: bytes, tail: bytes, files: Sequence[range] = ()) -> None:
     """Refuses a file that another program would open as something else.
 
-    `head` and `tail` are its first `kinds.HEAD_BYTES` and its last TAIL_BYTES, or all of it.
+    `head` and `tail` are its first `kinds.HEAD_BYTES` and its last TAIL_BYTES, or all of it;
+    `files` is where an archive has its files: what begins there is the archive's own.
 
     Raises:
         Refused: it is a polyglot.
     """
     # Readers of PDF look for its beginning in the first KiB, whatever comes before.
-    place = head[:1024].find(b"%PDF-")
+    place = _first(_PDF, head, files)
     if place > 0 and head[:place].strip(b"\xef\xbb\xbf \t\r\n\0"):
         raise Refused(Reason.POLYGLOT, "a PDF begins after something else")
     if kind is None:
         return
     textual = (kinds.HTML, kinds.SVG, kinds.XML)
-    if kind not in textual and _PAGE.search(head[:1024]):
+    if kind not in textual and _first(_PAGE, head, files) >= 0:
         raise Refused(Reason.POLYGLOT, f"a page begins in a {kind}")
     if kind in kinds.IMAGES and _SCRIPTED_MARK.match(head):
         raise Refused(Reason.POLYGLOT, f"a script begins with the mark of a {kind}")
     if kind in (kinds.PDF, *kinds.IMAGES, *textual) and _archived(tail, exact=kind == kinds.PDF):
         raise Refused(Reason.POLYGLOT, f"an archive ends a {kind}")
+
+
+def _first(mark: re.Pattern[bytes], head: bytes, files: Sequence[range]) -> int:
+    """Where a mark is in the first KiB, outside the files of an archive; -1 when it is not."""
+    places = (found.start() for found in mark.finditer(head[:NEAR_BYTES]))
+    return next((place for place in places if not any(place in file for file in files)), -1)
 
 
 def _archived(tail: bytes, *, exact: bool) -> bool:

@@ -75,8 +75,9 @@ def check(subject: Subject, read: Read, scan: Scan, policy: Policy) -> frozenset
     refusal = None
     try:
         kinds.compare(kind, head, subject.media_type, subject.name)
-        marks.hidden(kind, head, tail)
-        remarks |= _archive(kind, file, size, policy.limits)
+        walk = Walk(size, policy.limits)
+        remarks |= _walked(walk, kind, file)
+        marks.hidden(kind, head, tail, walk.files)
     except Refused as error:
         refusal = error
 
@@ -107,12 +108,11 @@ def check(subject: Subject, read: Read, scan: Scan, policy: Policy) -> frozenset
     return frozenset(remarks)
 
 
-def _archive(kind: str | None, file: IO[bytes], size: int, limits: Limits) -> set[Remark]:
+def _walked(walk: Walk, kind: str | None, file: IO[bytes]) -> set[Remark]:
     if kind in kinds.CLOSED:
         return {Remark.NOT_OPENED}
     if kind is None or kind not in ARCHIVES:
         return set()
-    walk = Walk(size, limits)
     walk.run(kind, file)
     return walk.seen
 
