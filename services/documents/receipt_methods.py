@@ -12,7 +12,7 @@ from backbone.errors import Unavailable
 from backbone.live import Watchers
 from backbone.loops import loop
 from backbone.rpc import Call, Grpc
-from services.documents import accesses, paper
+from services.documents import accesses
 from services.documents.content_row import ContentRow
 from services.documents.documents import DocumentRow, Documents
 from services.documents.log import BATCH, Log
@@ -74,6 +74,9 @@ class ReceiptMethods:
     def render_receipt(
         self, request: downloads_pb2.RenderReceiptRequest
     ) -> Iterator[downloads_pb2.RenderReceiptResponse]:
+        # What writes PDF takes 16 MiB of a process, most of which never do.
+        from services.documents import paper
+
         receipt, name = self._awaited(request.document_id, request.version)
         data = paper.render(receipt, name)
         header = downloads_pb2.Download(
