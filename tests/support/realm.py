@@ -211,6 +211,16 @@ class Realm:
         (found,) = self.organizations(alias)
         self._admin.organization_user_remove(account_id, found["id"])
 
+    def disable_organization(self, realm_id: str) -> None:
+        """An administrator of the realm does so in its console."""
+        known = self._admin.get_organization(realm_id)
+        self._admin.update_organization(realm_id, {**known, "enabled": False})
+
+    def is_agent(self, account_id: str) -> bool:
+        """Whether the realm gives an account the role of agents."""
+        roles = self._admin.get_realm_roles_of_user(account_id)
+        return any(role["name"] == "agent" for role in roles)
+
     def subject(self, role: str) -> str:
         """The account identifier of a development account."""
         username = self._stack["accounts"][role]["username"]
