@@ -56,7 +56,12 @@ def caller(stack: dict[str, Any], token: str) -> Any:
 
 
 def test_an_administration_is_what_the_tokens_of_its_members_say(
-    admin: Side, side: Side, person: Person, realm: Realm, stack: dict[str, Any]
+    gateway: httpx.Client,
+    admin: Side,
+    side: Side,
+    person: Person,
+    realm: Realm,
+    stack: dict[str, Any],
 ) -> None:
     made = admin.created()
     assert admin.sets(made, person.account_id, AGENT).status_code == 200
@@ -65,10 +70,11 @@ def test_an_administration_is_what_the_tokens_of_its_members_say(
     assert said.administration == made["alias"]
     assert "agent" in said.roles
 
-    assert side.delete(f"{where(made)}/members/{person.account_id}").status_code == 200
-    assert side.memberships() == []
+    assert admin.delete(f"{where(made)}/members/{person.account_id}").status_code == 200
     eventually(lambda: "agent" not in caller(stack, realm.fresh_token(person)).roles, 20)
     assert caller(stack, realm.fresh_token(person)).administration == ""
+    eventually(lambda: Side(gateway, realm.fresh_token(person)).get("/v1/me").is_success)
+    assert Side(gateway, realm.fresh_token(person)).memberships() == []
 
 
 def test_a_company_makes_nobody_an_agent(
