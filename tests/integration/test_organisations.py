@@ -34,9 +34,15 @@ def admin(gateway: httpx.Client, realm: Realm) -> Side:
 
 
 @pytest.fixture
+def side(gateway: httpx.Client, person: Person, realm: Realm) -> Side:
+    """`person`, signed in as surely as a manager's acts ask for."""
+    return Side(gateway, realm.token_of(person, substantial=True), person.account_id)
+
+
+@pytest.fixture
 def other(gateway: httpx.Client, realm: Realm) -> Iterator[Side]:
     with realm.person() as created:
-        yield Side(gateway, realm.token_of(created), created.account_id)
+        yield Side(gateway, realm.token_of(created, substantial=True), created.account_id)
 
 
 @pytest.fixture
@@ -155,6 +161,20 @@ def test_companies_are_their_members_affair_and_administrations_everybodys(
     by_name = other.get("/v1/organisations", query="ville D’ESSAI", pageSize=1).json()
     assert len(by_name["organisations"]) == 1
     assert other.get("/v1/organisations", query="100%").json().get("organisations", []) == []
+
+
+def test_a_manager_decides_once_surely_recognised(
+    gateway: httpx.Client, side: Side, managed: dict[str, Any], token: str
+) -> None:
+    unsure = Side(gateway, token, side.account_id)
+    assert unsure.get(f"{where(managed)}/members").status_code == 200
+    asked = {"email": "quelquun@courriel.example", "role": AGENT}
+    for answer in (
+        unsure.sets(managed, side.account_id, MANAGER),
+        unsure.post(f"{where(managed)}/invitations", asked),
+    ):
+        assert refused(answer) == (401, "INSUFFICIENT_USER_AUTHENTICATION")
+        assert answer.json()["acr_values"] == "substantial"
 
 
 def test_managers_decide_and_the_last_one_stays(
