@@ -32,7 +32,6 @@ METHODS = [
 WORDS = {
     "administration": "caf-martinique",
     "email": "ailleurs@courriel.example",
-    "locale": "fr",
     "siret": "73282932000074",
     "topic": TOPIC,
     "url": "https://ailleurs.example/a",
