@@ -1,6 +1,8 @@
 """Accounts, as identity stores them."""
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from enum import Enum, auto
 
@@ -11,6 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone.database import Base
 from services.identity.domain.account import Account, Profile
+from services.identity.domain.contact import PostalAddress
 
 
 class AccountRow(Base):
@@ -26,10 +29,21 @@ class AccountRow(Base):
     )
     # When the realm said so: what it said earlier brings nothing back.
     as_of: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    # What the person said themselves; empty for none.
+    phone_number: Mapped[str] = mapped_column(String(16), default="")
+    street_address: Mapped[str] = mapped_column(String, default="")
+    postal_code: Mapped[str] = mapped_column(String, default="")
+    locality: Mapped[str] = mapped_column(String, default="")
+    country: Mapped[str] = mapped_column(String(2), default="")
 
     def to_domain(self) -> Account:
-        profile = Profile(self.display_name, self.email, self.email_verified, self.locale)
-        return Account(str(self.account_id), profile, self.create_time)
+        return Account(
+            str(self.account_id),
+            Profile(self.display_name, self.email, self.email_verified, self.locale),
+            self.create_time,
+            self.phone_number,
+            PostalAddress(self.street_address, self.postal_code, self.locality, self.country),
+        )
 
 
 class Seen(Enum):
@@ -84,10 +98,15 @@ class Accounts:
             .values(**values)
             .returning(AccountRow.create_time)
         ).scalar()
-        if updated is not None:
-            return Account(account_id, profile, updated), Seen.UPDATED
         row = self._session.get_one(AccountRow, key, populate_existing=True)
-        return row.to_domain(), Seen.KNOWN
+        return row.to_domain(), Seen.KNOWN if updated is None else Seen.UPDATED
+
+    def change(self, account_id: str, columns: Mapping[str, str]) -> Account:
+        """Sets what the person said themselves, of an account that is there."""
+        row = self._session.get_one(AccountRow, uuid.UUID(account_id))
+        for name, value in columns.items():
+            setattr(row, name, value)
+        return row.to_domain()
 
 
 def told(
@@ -111,6 +130,11 @@ def to_proto(account: Account) -> identity_pb2.Account:
         display_name=account.profile.display_name,
         email=account.profile.email,
         locale=account.profile.locale,
+        phone_number=account.phone_number,
     )
+    if account.postal_address != PostalAddress():
+        message.postal_address.MergeFrom(
+            identity_pb2.PostalAddress(**asdict(account.postal_address))
+        )
     message.create_time.FromDatetime(account.create_time)
     return message

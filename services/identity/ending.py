@@ -76,9 +76,14 @@ class Ending:
             raise NotFound("No such session.", reason="SESSION_NOT_FOUND")
         self._order(Action.END_SESSION, session_id, account_id, account_id)
 
-    def end_sessions(self, account_id: str) -> None:
+    def end_sessions(self, account_id: str, by: str) -> None:
         """Ends all sessions that a person has by now."""
-        self._order(Action.END_SESSIONS, account_id, account_id, account_id)
+        self._order(Action.END_SESSIONS, account_id, account_id, by)
+
+    def end_tokens(self, account_id: str) -> None:
+        """Ends what an account was issued by now; its sessions are issued anew."""
+        with self._db.transaction():
+            self._events.publish(ended(Kind.ACCOUNT, account_id, datetime.now(UTC)))
 
     def disable(self, account_id: str, by: str) -> None:
         """Ends an account's access until it is enabled.

@@ -12,6 +12,7 @@ from backbone.loops import loop
 from backbone.rpc import Call, Grpc
 from services.identity.domain.account import Account
 from services.identity.domain.organisation import InvitationState, Registration, address, role
+from services.identity.ending import Ending
 from services.identity.invitations import Invitations
 from services.identity.organisations import OrganisationRow, Organisations
 from services.identity.organising import Organising
@@ -29,6 +30,7 @@ class OrganisationMethods:
     call: Call
     organizations: RealmOrganizations
     _known: Callable[[str], Account]
+    _ending: Callable[[], Ending]
 
     @grpc
     def create_organisation(
@@ -182,7 +184,7 @@ class OrganisationMethods:
     @loop(every=0.3)
     def tell_realm(self) -> bool:
         """Tells the realm of one organisation or member; true when there was one."""
-        return RealmSync(self.db, self.organizations).step()
+        return RealmSync(self.db, self.organizations, self._ending()).step()
 
     @loop(every=60.0)
     def forget_addresses(self) -> bool:
@@ -212,4 +214,4 @@ class OrganisationMethods:
                 )
 
     def _organising(self) -> Organising:
-        return Organising(self.db, self.events, self.call.authenticated)
+        return Organising(self.db, self.events, self._ending(), self.call.authenticated)

@@ -16,10 +16,12 @@ from backbone.tokens import Caller
 from services.identity.domain.organisation import (
     INVITATION_LIFE,
     InvitationState,
+    Kind,
     Registration,
     Role,
     address,
 )
+from services.identity.ending import Ending
 from services.identity.invitations import MAX_WAITING, InvitationRow, Invitations
 from services.identity.organisations import (
     MembershipRow,
@@ -32,8 +34,8 @@ from services.identity.organisations import (
 class Organising:
     """What one caller does to organisations, their members and their invitations."""
 
-    def __init__(self, db: Transactions, events: Publisher, caller: Caller) -> None:
-        self._db, self._events, self._caller = db, events, caller
+    def __init__(self, db: Transactions, events: Publisher, ending: Ending, caller: Caller) -> None:
+        self._db, self._events, self._ending, self._caller = db, events, ending, caller
 
     def create(self, registration: Registration) -> OrganisationRow:
         """Raises:
@@ -101,6 +103,9 @@ class Organising:
                     removed_by=self._caller.subject,
                 )
             )
+            if row.kind == Kind.ADMINISTRATION:
+                # Their tokens say whom they act for: none of before is accepted any more.
+                self._ending.end_sessions(account_id, self._caller.subject)
 
     def invite(self, organisation_id: str, email: str, role: Role) -> InvitationRow:
         """Raises:

@@ -16,6 +16,7 @@ from backbone.backoff import pause
 from backbone.database import Transactions
 from backbone.errors import Unavailable
 from services.identity.domain.organisation import Kind, Role
+from services.identity.ending import Ending
 from services.identity.organisations import MembershipRow, OrganisationRow, joined
 from services.identity.realm_organizations import RealmOrganizations
 
@@ -27,8 +28,8 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
 class RealmSync:
     """Carries out what the realm is yet to be told."""
 
-    def __init__(self, db: Transactions, realm: RealmOrganizations) -> None:
-        self._db, self._realm = db, realm
+    def __init__(self, db: Transactions, realm: RealmOrganizations, ending: Ending) -> None:
+        self._db, self._realm, self._ending = db, realm, ending
 
     def step(self) -> bool:
         """Tells one thing that is due; true when there was one."""
@@ -80,6 +81,9 @@ class RealmSync:
             self._tell(session, member, organisation)
         except Unavailable:
             _later(member)
+        if member.role is None and organisation.kind == Kind.ADMINISTRATION:
+            # What the realm has issued since the last time may still name it.
+            self._ending.end_tokens(str(member.account_id))
         return True
 
     def _tell(self, session: Session, member: MembershipRow, organisation: OrganisationRow) -> None:

@@ -17,8 +17,10 @@ from backbone.events import Events, Publisher
 from backbone.mandates import Mandates
 from backbone.rpc import Call, CurrentCall, Grpc
 from backbone.settings import EventSettings, RealmSettings
+from backbone.tokens import Caller
 from services.identity.accounts import Accounts, to_proto, told
 from services.identity.administrations import Administrations, KnownAdministrations
+from services.identity.changing import Changes
 from services.identity.consents import Consents
 from services.identity.domain.account import Account, Profile
 from services.identity.domain.consent import Terms
@@ -70,20 +72,22 @@ class IdentityService(
             account = self._known(acting.principal_id)
             self._tell_principal("account.read", ("account", account.account_id))
         else:
-            caller = acting.actor
-            profile = Profile.of_claims(
-                caller.name, caller.email, caller.email_verified, caller.locale
-            )
-            issued = datetime.fromtimestamp(caller.issued_at, UTC)
-            account = self._seen(caller.subject, profile, issued)
+            account = self._own(acting.actor)
         return identity_pb2.GetMeResponse(account=to_proto(account))
 
     @grpc
     def update_me(self, request: identity_pb2.UpdateMeRequest) -> identity_pb2.UpdateMeResponse:
-        account_id = self.call.authenticated.subject
-        # The realm first: what it does not take, nobody is told.
-        self.realm.set_locale(account_id, request.locale)
-        return identity_pb2.UpdateMeResponse(account=to_proto(self._asked(account_id)))
+        caller, changes = self.call.authenticated, Changes.asked(request)
+        if changes.locale:
+            # The realm first: what it does not take, nobody is told.
+            self.realm.set_locale(caller.subject, changes.locale)
+            account = self._asked(caller.subject)
+        else:
+            account = self._own(caller)
+        if changes.columns:
+            with self.db.transaction() as session:
+                account = Accounts(session).change(caller.subject, changes.columns)
+        return identity_pb2.UpdateMeResponse(account=to_proto(account))
 
     def _tell_principal(self, action: str, resource: tuple[str, str]) -> None:
         """In the journal of whom the caller represents, if they do."""
@@ -101,6 +105,11 @@ class IdentityService(
             email=account.profile.reachable_email,
             locale=account.profile.locale,
         )
+
+    def _own(self, caller: Caller) -> Account:
+        """The caller's, with what their token says."""
+        profile = Profile.of_claims(caller.name, caller.email, caller.email_verified, caller.locale)
+        return self._seen(caller.subject, profile, datetime.fromtimestamp(caller.issued_at, UTC))
 
     def _known(self, account_id: str) -> Account:
         with self.db.transaction() as session:

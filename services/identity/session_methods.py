@@ -52,7 +52,8 @@ class SessionMethods:
     def end_all_sessions(
         self, request: sessions_pb2.EndAllSessionsRequest
     ) -> sessions_pb2.EndAllSessionsResponse:
-        self._ending().end_sessions(self.call.authenticated.subject)
+        account_id = self.call.authenticated.subject
+        self._ending().end_sessions(account_id, account_id)
         return sessions_pb2.EndAllSessionsResponse()
 
     @grpc

@@ -47,6 +47,13 @@ def test_every_rpc_says_who_may_call_it(method: MethodDescriptor) -> None:
     contracts.access_rule(method)
 
 
+@pytest.mark.parametrize("method", METHODS, ids=named)
+def test_what_administrators_do_asks_for_a_sure_sign_in(method: MethodDescriptor) -> None:
+    rule, route = contracts.access_rule(method), contracts.http_rule(method)
+    if set(rule.roles) == {"admin"} and route is not None and not route.get:
+        assert rule.level >= options_pb2.ASSURANCE_LEVEL_SUBSTANTIAL
+
+
 def test_rights_sign_ins_and_mandates_are_never_another_s() -> None:
     scopes = {method.name: contracts.access_rule(method).mandate_scope for method in METHODS}
     assert scopes.keys() >= FOR_ONESELF

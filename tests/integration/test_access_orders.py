@@ -61,7 +61,7 @@ def test_an_order_needs_no_answer_of_the_realm_and_is_tried_until_it_answers(
     session_id = realm.sign_in(account_id)
     realm.away = True
     ending.end_session(account_id, session_id, current=session_id)
-    ending.end_sessions(account_id)
+    ending.end_sessions(account_id, account_id)
     ending.disable(account_id, ADMIN)
     before = len(published(tables))
     assert before == 3
@@ -102,7 +102,7 @@ def test_who_signs_in_after_all_sessions_were_ended_keeps_theirs(
     ending: Ending, tables: Scratch, realm: MemoryRealm, account_id: str
 ) -> None:
     old = realm.sign_in(account_id)
-    ending.end_sessions(account_id)
+    ending.end_sessions(account_id, account_id)
     new = realm.sign_in(account_id)
     assert ending.carry_out()
     assert [each.session_id for each in realm.sessions(account_id)] == [new]

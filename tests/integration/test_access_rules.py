@@ -64,8 +64,11 @@ def test_a_method_admits_the_roles_of_its_rule_and_nobody_else(
             assert (
                 refused is None
                 or refused.code not in NOT_ADMITTED
-                # Admitted, once they have signed in of late: the tokens here do not say when.
-                or (rule.max_age_seconds and refused.reason == "INSUFFICIENT_USER_AUTHENTICATION")
+                # Admitted, once they have signed in surely, or of late: the tokens do not say so.
+                or (
+                    (rule.level or rule.max_age_seconds)
+                    and refused.reason == "INSUFFICIENT_USER_AUTHENTICATION"
+                )
             ), role
         else:
             assert refused is not None, role

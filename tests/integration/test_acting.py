@@ -448,7 +448,7 @@ def mandated(realm: Realm, gateway: httpx.Client) -> Iterator[tuple[str, str]]:
     """The token of who has a mandate with every scope, and the account of who gave it."""
     with realm.person() as giving, realm.person() as acting:
         principal = Side(gateway, giving, realm.token_of(giving))
-        representative = Side(gateway, acting, realm.token_of(acting))
+        representative = Side(gateway, acting, realm.token_of(acting, substantial=True))
         principal.mandates(representative)
         yield representative.token, principal.account_id
 

@@ -18,6 +18,12 @@ from tests.support.tables import Tables
 
 TOPIC = "administration.identity.v1.Account"
 ME = identity_pb2.GetMeRequest()
+HOME = {
+    "streetAddress": "12 rue Victor Schœlcher",
+    "postalCode": "97200",
+    "locality": "Fort-de-France",
+    "country": "MQ",
+}
 
 
 def contact(account_id: str) -> identity_pb2.GetContactRequest:
@@ -103,14 +109,64 @@ def test_a_language_is_set_in_the_realm_and_an_older_token_does_not_bring_the_ol
     )
 
 
-@pytest.mark.parametrize("body", [{}, {"locale": "de"}, {"email": "a@b.example"}], ids=brief)
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"locale": "de"}, "locale"),
+        ({"updateMask": "locale"}, "locale"),
+        ({"updateMask": "email"}, "updateMask"),
+        ({"email": "a@b.example"}, "email"),
+        ({"phoneNumber": "0696 12 34 56"}, "phoneNumber"),
+        ({"phoneNumber": "+596 12"}, "phoneNumber"),
+        ({"postalAddress": {"locality": "Schœlcher"}}, "postalAddress.streetAddress"),
+        ({"postalAddress": {**HOME, "country": "mq"}}, "postalAddress.country"),
+        ({"postalAddress": {**HOME, "country": "ZZ"}}, "postalAddress.country"),
+        ({"postalAddress": {**HOME, "postalCode": "972"}}, "postalAddress.postalCode"),
+    ],
+    ids=brief,
+)
 def test_what_cannot_be_changed_here_is_refused(
-    gateway: httpx.Client, token: str, body: dict[str, str]
+    gateway: httpx.Client, token: str, body: dict[str, Any], field: str
 ) -> None:
-    answer = gateway.patch("/v1/me", json=body, headers={"Authorization": f"Bearer {token}"})
+    headers = {"Authorization": f"Bearer {token}"}
+    before = gateway.get("/v1/me", headers=headers).json()
+    answer = gateway.patch("/v1/me", json=body, headers=headers)
     assert answer.status_code == 400
-    (field,) = {*body} or {"locale"}
     assert [each["field"] for each in answer.json()["errors"]][:1] == [field]
+    assert gateway.get("/v1/me", headers=headers).json() == before
+
+
+def test_how_a_person_is_reached_is_changed_a_part_at_a_time_and_told_to_nobody(
+    gateway: httpx.Client, person: Person, realm: Realm, token: str, stack: dict[str, Any]
+) -> None:
+    def change(**body: Any) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = gateway.patch("/v1/me", json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+        account = answer.json()["account"]
+        assert gateway.get("/v1/me", headers=headers).json()["account"] == account
+        return dict(account)
+
+    with tap(internal_options(stack), TOPIC) as topic:
+        # Of an account that is seen for the first time, too.
+        before = change(phoneNumber="+596 696 12 34 56")
+        assert before["phoneNumber"] == "+596696123456"
+        both = change(postalAddress=HOME)
+        assert both == before | {"postalAddress": HOME}
+        # What the realm says anew leaves it as it is.
+        realm.rename(person, "Anaïs", "Essai")
+        renamed = gateway.get(
+            "/v1/me", headers={"Authorization": f"Bearer {realm.fresh_token(person)}"}
+        ).json()["account"]
+        assert renamed == both | {"displayName": "Anaïs Essai"}
+        assert change(locale="en") == renamed | {"locale": "en"}
+        assert change() == renamed | {"locale": "en"}
+        assert "postalAddress" not in change(updateMask="postalAddress")
+        last = change(updateMask="phoneNumber,postalAddress", postalAddress=HOME)
+        assert last == renamed | {"locale": "en", "phoneNumber": ""}
+        found = topic.until(lambda r: r.key == person.account_id.encode(), 2)
+    for record in found:
+        assert not [word for word in ("696123456", "Schœlcher", "97200") if word in str(record)]
 
 
 def test_what_the_realm_says_of_an_address_counts_before_any_new_token(

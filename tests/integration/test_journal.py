@@ -130,7 +130,7 @@ def test_whoever_lists_members_is_in_their_journals(
 ) -> None:
     made = admin.created(COMPANY)
     with realm.person() as created:
-        manager = Side(gateway, realm.token_of(created), created.account_id)
+        manager = Side(gateway, realm.token_of(created, substantial=True), created.account_id)
         for who, role in ((manager, MANAGER), (side, MANAGER)):
             assert admin.sets(made, who.account_id, role).status_code == 200
         assert manager.get(f"{where(made)}/members").status_code == 200

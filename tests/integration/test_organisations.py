@@ -34,9 +34,15 @@ def admin(gateway: httpx.Client, realm: Realm) -> Side:
 
 
 @pytest.fixture
+def side(gateway: httpx.Client, person: Person, realm: Realm) -> Side:
+    """`person`, signed in as surely as a manager's acts ask for."""
+    return Side(gateway, realm.token_of(person, substantial=True), person.account_id)
+
+
+@pytest.fixture
 def other(gateway: httpx.Client, realm: Realm) -> Iterator[Side]:
     with realm.person() as created:
-        yield Side(gateway, realm.token_of(created), created.account_id)
+        yield Side(gateway, realm.token_of(created, substantial=True), created.account_id)
 
 
 @pytest.fixture
@@ -56,7 +62,12 @@ def caller(stack: dict[str, Any], token: str) -> Any:
 
 
 def test_an_administration_is_what_the_tokens_of_its_members_say(
-    admin: Side, side: Side, person: Person, realm: Realm, stack: dict[str, Any]
+    gateway: httpx.Client,
+    admin: Side,
+    side: Side,
+    person: Person,
+    realm: Realm,
+    stack: dict[str, Any],
 ) -> None:
     made = admin.created()
     assert admin.sets(made, person.account_id, AGENT).status_code == 200
@@ -65,10 +76,11 @@ def test_an_administration_is_what_the_tokens_of_its_members_say(
     assert said.administration == made["alias"]
     assert "agent" in said.roles
 
-    assert side.delete(f"{where(made)}/members/{person.account_id}").status_code == 200
-    assert side.memberships() == []
+    assert admin.delete(f"{where(made)}/members/{person.account_id}").status_code == 200
     eventually(lambda: "agent" not in caller(stack, realm.fresh_token(person)).roles, 20)
     assert caller(stack, realm.fresh_token(person)).administration == ""
+    eventually(lambda: Side(gateway, realm.fresh_token(person)).get("/v1/me").is_success)
+    assert Side(gateway, realm.fresh_token(person)).memberships() == []
 
 
 def test_a_company_makes_nobody_an_agent(
@@ -149,6 +161,20 @@ def test_companies_are_their_members_affair_and_administrations_everybodys(
     by_name = other.get("/v1/organisations", query="ville D’ESSAI", pageSize=1).json()
     assert len(by_name["organisations"]) == 1
     assert other.get("/v1/organisations", query="100%").json().get("organisations", []) == []
+
+
+def test_a_manager_decides_once_surely_recognised(
+    gateway: httpx.Client, side: Side, managed: dict[str, Any], token: str
+) -> None:
+    unsure = Side(gateway, token, side.account_id)
+    assert unsure.get(f"{where(managed)}/members").status_code == 200
+    asked = {"email": "quelquun@courriel.example", "role": AGENT}
+    for answer in (
+        unsure.sets(managed, side.account_id, MANAGER),
+        unsure.post(f"{where(managed)}/invitations", asked),
+    ):
+        assert refused(answer) == (401, "INSUFFICIENT_USER_AUTHENTICATION")
+        assert answer.json()["acr_values"] == "substantial"
 
 
 def test_managers_decide_and_the_last_one_stays(

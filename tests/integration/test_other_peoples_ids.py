@@ -32,7 +32,6 @@ METHODS = [
 WORDS = {
     "administration": "caf-martinique",
     "email": "ailleurs@courriel.example",
-    "locale": "fr",
     "siret": "73282932000074",
     "topic": TOPIC,
     "url": "https://ailleurs.example/a",
@@ -63,9 +62,9 @@ def ids(realm: Realm, documents: Client, gateway: httpx.Client) -> Iterator[dict
 
 
 def others(realm: Realm) -> dict[str, str]:
-    """A token of each role, none of them the owner's."""
+    """A token of each role, none the owner's; people's are of the level that some acts ask for."""
     return {
-        "citizen": realm.token("stranger"),
+        "citizen": realm.token("stranger", substantial=True),
         "agent": realm.token("agent"),
         "admin": realm.token("admin"),
         "partner": realm.client_token("partner-octroi"),

@@ -1,7 +1,8 @@
-"""The real realm, by the adapter's promises, and its token under load and outage."""
+"""The real realm, by the adapters' promises, and its token under load and outage."""
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -10,18 +11,24 @@ from pydantic import SecretStr
 from backbone.errors import Unavailable
 from backbone.settings import ClientSettings, RealmSettings
 from services.identity.realm import KeycloakDirectory
+from services.identity.realm_organizations import KeycloakOrganizations
+from tests.support.organizations_conformance import OrganizationsConformance
 from tests.support.realm import Person, Realm
 from tests.support.realm_conformance import RealmConformance
 from tests.support.sign_in import claims
 
 
-def directory_of(stack: dict[str, Any], **changes: str) -> KeycloakDirectory:
+def settings(stack: dict[str, Any], **changes: str) -> tuple[RealmSettings, ClientSettings]:
     client = stack["clients"]["identity"]
     given = {"id": client["client_id"], "secret": client["client_secret"], **changes}
-    return KeycloakDirectory(
+    return (
         RealmSettings(issuer=given.get("issuer", stack["issuer"])),
         ClientSettings(id=given["id"], secret=SecretStr(given["secret"])),
     )
+
+
+def directory_of(stack: dict[str, Any], **changes: str) -> KeycloakDirectory:
+    return KeycloakDirectory(*settings(stack, **changes))
 
 
 class TestKeycloakDirectory(RealmConformance):
@@ -45,6 +52,25 @@ class TestKeycloakDirectory(RealmConformance):
             return str(claims(tokens["access_token"])["sid"]) if tokens else None
 
         return sign_in
+
+
+class TestKeycloakOrganizations(OrganizationsConformance):
+    @pytest.fixture
+    def organizations(self, stack: dict[str, Any]) -> KeycloakOrganizations:
+        return KeycloakOrganizations(*settings(stack))
+
+    @pytest.fixture
+    def new_account(self, realm: Realm) -> Iterator[Callable[[], str]]:
+        with ExitStack() as people:
+            yield lambda: people.enter_context(realm.person()).account_id
+
+    @pytest.fixture
+    def is_agent(self, realm: Realm) -> Callable[[str], bool]:
+        return realm.is_agent
+
+    @pytest.fixture
+    def disable(self, realm: Realm) -> Callable[[str], None]:
+        return realm.disable_organization
 
 
 def test_threads_that_ask_together_share_one_token(

@@ -4,10 +4,12 @@ import time
 import uuid
 from typing import Any
 
+import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from tests.support.organisations import Side
 from tests.support.passkey import Passkey
 from tests.support.realm import Person, Realm
 from tests.support.sign_in import CODE, LOGIN, SignIn, claims, one_time_code
@@ -52,6 +54,24 @@ def test_a_session_steps_up_with_the_code_alone_and_is_not_asked_again(
         assert claims(tokens["access_token"])["acr"] == "substantial"
         kept = again.tokens(again.start(browser, acr_values="substantial"))
     assert claims(kept["access_token"])["acr"] == "substantial"
+
+
+def test_an_administrator_acts_once_they_have_stepped_up(
+    stack: dict[str, Any], realm: Realm, gateway: httpx.Client
+) -> None:
+    low, sure = SignIn(stack), SignIn(stack)
+    with realm.person(totp=SECRET) as person, low.browser() as browser:
+        realm.appoint(person, "admin")
+        tokens = low.tokens(low.password(browser, low.start(browser), person))
+        refused = Side(gateway, tokens["access_token"]).creates()
+        assert (refused.status_code, refused.json()["reason"]) == (
+            401,
+            "INSUFFICIENT_USER_AUTHENTICATION",
+        )
+        assert 'acr_values="substantial"' in refused.headers["WWW-Authenticate"]
+        page = sure.start(browser, acr_values=refused.json()["acr_values"])
+        tokens = sure.tokens(browser.submit(page, CODE, otp=one_time_code(SECRET)))
+        assert Side(gateway, tokens["access_token"]).creates().status_code == 200
 
 
 def test_who_has_no_second_factor_sets_one_up_before_substantial(

@@ -26,6 +26,12 @@ from tests.support.shares import share
 from tests.support.sign_in import SignIn
 from tests.support.tables import Tables
 
+HOME = {
+    "streetAddress": "12 rue Victor Schœlcher",
+    "postalCode": "97200",
+    "locality": "Fort-de-France",
+    "country": "MQ",
+}
 CONSENT = {
     "administration": "caf-martinique",
     "purpose": "Dossier d’allocation",
@@ -87,7 +93,8 @@ def records(found: zipfile.ZipFile, name: str) -> list[dict[str, Any]]:
 def test_an_export_holds_everything_of_its_person_and_nothing_of_others(
     gateway: httpx.Client, documents: Client, realm: Realm, person: Person, token: str
 ) -> None:
-    assert gateway.get("/v1/me", headers=bearer(token)).status_code == 200
+    reached = {"phoneNumber": "+596696123456", "postalAddress": HOME}
+    assert gateway.patch("/v1/me", json=reached, headers=bearer(token)).status_code == 200
     assert gateway.post("/v1/me/consents", json=CONSENT, headers=bearer(token)).status_code == 200
     contents = {}
     for number in range(3):
@@ -113,6 +120,7 @@ def test_an_export_holds_everything_of_its_person_and_nothing_of_others(
     found = archive(gateway, token, done["documentId"])
     (account,) = records(found, "identity/account.jsonl")
     assert (account["accountId"], account["email"]) == (person.account_id, person.email)
+    assert account.items() >= reached.items()
     (consent,) = records(found, "identity/consents.jsonl")
     assert consent["purpose"] == CONSENT["purpose"]
     (given,) = records(found, "documents/shares.jsonl")

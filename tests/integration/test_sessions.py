@@ -14,6 +14,7 @@ from administration.identity.v1 import identity_pb2, sessions_pb2
 from administration.notifications.v1 import notifications_pb2
 
 import deploy.local
+from tests.support.organisations import Side, agent, where
 from tests.support.polling import eventually
 from tests.support.realm import Person, Realm
 from tests.support.rpc import Client, code, refusal
@@ -196,6 +197,31 @@ def test_a_disabled_account_is_refused_until_it_is_enabled(
     # Tokens that a clock ahead of ours may have dated later are refused for the leeway, too.
     eventually(back, within=30)
     assert code(lambda: calls["documents"](token)) == REFUSED
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["removed", "leaves"])
+def test_who_is_an_agent_no_more_is_refused_what_their_tokens_still_say(
+    leaves: bool, realm: Realm, person: Person, gateway: httpx.Client, calls: Calls, admin: str
+) -> None:
+    administrator = Side(gateway, admin)
+    made = administrator.created()
+    member = agent(gateway, realm, administrator, made, person)
+    token, refresh_token, _ = opened(realm, person)
+    assert set(claims(token)["organization"]) == {made["alias"]}
+    accepted_everywhere(calls, token)
+    begun = time.monotonic()
+    who = member if leaves else administrator
+    assert who.delete(f"{where(made)}/members/{person.account_id}").status_code == 200
+    refused_everywhere(calls, token, begun)
+    eventually(lambda: realm.refresh(refresh_token) == 400)
+
+    def signs_in_as_a_citizen() -> bool:
+        fresh = opened(realm, person)[0]
+        said = claims(fresh)
+        agent_still = "organization" in said or "agent" in said["realm_access"]["roles"]
+        return not agent_still and code(partial(calls["documents"], fresh)) == OK
+
+    eventually(signs_in_as_a_citizen, within=20)
 
 
 def test_an_administrator_disables_neither_themselves_nor_nobody(

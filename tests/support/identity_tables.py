@@ -11,10 +11,14 @@ from backbone.events.tables import outbox
 from services.identity.accounts import AccountRow
 from services.identity.domain.realm_event import Stream
 from services.identity.orders import OrderRow
+from services.identity.organisations import MembershipRow, OrganisationRow
 from services.identity.realm_log import CursorRow, RealmEventRow
 from tests.support.events import Scratch
 
-TABLES = [row.__table__ for row in (AccountRow, OrderRow, CursorRow, RealmEventRow)]
+TABLES = [
+    row.__table__
+    for row in (AccountRow, OrderRow, CursorRow, RealmEventRow, OrganisationRow, MembershipRow)
+]
 
 
 @contextmanager
@@ -36,10 +40,10 @@ def published(scratch: Scratch) -> list[tuple[str, str]]:
 
 
 def due(scratch: Scratch) -> None:
-    """The pauses of orders that failed are over."""
+    """The pauses of orders and memberships that failed are over."""
     with scratch.transactions.transaction() as session:
-        for order in session.scalars(select(OrderRow)):
-            order.next_time = datetime.now(UTC) - timedelta(seconds=1)
+        for each in (*session.scalars(select(OrderRow)), *session.scalars(select(MembershipRow))):
+            each.next_time = datetime.now(UTC) - timedelta(seconds=1)
 
 
 def undone(scratch: Scratch) -> int:

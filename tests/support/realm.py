@@ -53,13 +53,16 @@ class Realm:
     def close(self) -> None:
         self._http.close()
 
-    def token(self, role: str) -> str:
-        """A token of the account `citizen`, `stranger`, `agent` or `admin`."""
+    def token(self, role: str, *, substantial: bool = False) -> str:
+        """A token of the account `citizen`, `stranger`, `agent` or `admin`: of these two at
+        level substantial in any case, as their acts ask for it.
+        """
         account = self._stack["accounts"][role]
-        return self._password(account["username"], account["password"])
+        substantial = substantial or role in ("agent", "admin")
+        return self._password(account["username"], account["password"], substantial=substantial)
 
-    def token_of(self, person: Person) -> str:
-        return self._password(person.username, person.password)
+    def token_of(self, person: Person, *, substantial: bool = False) -> str:
+        return self._password(person.username, person.password, substantial=substantial)
 
     def client_token(self, client: str) -> str:
         """A token of a client that acts for itself: a partner, or a service."""
@@ -211,6 +214,22 @@ class Realm:
         (found,) = self.organizations(alias)
         self._admin.organization_user_remove(account_id, found["id"])
 
+    def appoint(self, person: Person, role: str) -> None:
+        """Gives a person a role of the realm."""
+        available = self._admin.get_available_realm_roles_of_user(person.account_id)
+        wanted = [each for each in available if each["name"] == role]
+        self._admin.assign_realm_roles(person.account_id, wanted)
+
+    def disable_organization(self, realm_id: str) -> None:
+        """An administrator of the realm does so in its console."""
+        known = self._admin.get_organization(realm_id)
+        self._admin.update_organization(realm_id, {**known, "enabled": False})
+
+    def is_agent(self, account_id: str) -> bool:
+        """Whether the realm gives an account the role of agents."""
+        roles = self._admin.get_realm_roles_of_user(account_id)
+        return any(role["name"] == "agent" for role in roles)
+
     def subject(self, role: str) -> str:
         """The account identifier of a development account."""
         username = self._stack["accounts"][role]["username"]
@@ -277,9 +296,12 @@ class Realm:
             return bool(error.response_code == HTTPStatus.NOT_FOUND)
         return True
 
-    def _password(self, username: str, password: str) -> str:
+    def _password(self, username: str, password: str, *, substantial: bool) -> str:
         return self._cached(
-            grant_type="password", client_id="development", username=username, password=password
+            grant_type="password",
+            client_id="development-substantial" if substantial else "development",
+            username=username,
+            password=password,
         )
 
     def _cached(self, **form: str) -> str:

@@ -1,4 +1,4 @@
-"""The fake realm keeps the promises of the real one."""
+"""The fake realm, its people and its organizations, keeps the promises of the real one."""
 
 import uuid
 from collections.abc import Callable
@@ -8,8 +8,11 @@ import pytest
 
 from services.identity.domain.account import Profile
 from services.identity.domain.realm_event import RealmEvent, Stream, Type
-from services.identity.fakes import MemoryRealm
+from services.identity.fakes import MemoryOrganizations, MemoryRealm
+from tests.support.organizations_conformance import OrganizationsConformance
 from tests.support.realm_conformance import RealmConformance
+
+PROFILE = Profile("Éloïse Essai", "e@courriel.example", True, "fr")
 
 
 class TestMemoryRealm(RealmConformance):
@@ -21,7 +24,7 @@ class TestMemoryRealm(RealmConformance):
 
     @pytest.fixture
     def account_id(self, directory: MemoryRealm) -> str:
-        return directory.add(Profile("Éloïse Essai", "e@courriel.example", True, "fr"))
+        return directory.add(PROFILE)
 
     @pytest.fixture
     def client_id(self) -> str:
@@ -46,3 +49,24 @@ class TestMemoryRealm(RealmConformance):
             return session_id
 
         return sign_in
+
+
+class TestMemoryOrganizations(OrganizationsConformance):
+    @pytest.fixture
+    def organizations(self) -> MemoryOrganizations:
+        return MemoryOrganizations(MemoryRealm())
+
+    @pytest.fixture
+    def new_account(self, organizations: MemoryOrganizations) -> Callable[[], str]:
+        return lambda: organizations.realm.add(PROFILE)
+
+    @pytest.fixture
+    def is_agent(self, organizations: MemoryOrganizations) -> Callable[[str], bool]:
+        return lambda account_id: organizations.realm.users[account_id].agent
+
+    @pytest.fixture
+    def disable(self, organizations: MemoryOrganizations) -> Callable[[str], None]:
+        def disable(realm_id: str) -> None:
+            organizations.found[realm_id].enabled = False
+
+        return disable

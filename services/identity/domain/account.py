@@ -1,7 +1,11 @@
-"""What an account is: a stable identifier, and what the realm last said of the person."""
+"""What an account is: a stable identifier, what the realm last said of the person, and how they say
+they are reached.
+"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from services.identity.domain.contact import PostalAddress
 
 LOCALES = ("fr", "gcf", "en")
 
@@ -36,3 +40,6 @@ class Account:
     account_id: str
     profile: Profile
     create_time: datetime
+    # What the person said themselves, in no token and not in the realm.
+    phone_number: str = field(default="", repr=False)
+    postal_address: PostalAddress = field(default=PostalAddress(), repr=False)

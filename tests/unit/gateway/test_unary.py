@@ -52,6 +52,7 @@ def test_a_get_answers_every_field_in_the_json_mapping(
             "email": "",
             "locale": "",
             "createTime": "1970-01-01T00:00:01.005Z",
+            "phoneNumber": "",
         }
     }
 
