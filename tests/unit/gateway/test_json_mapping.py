@@ -73,6 +73,10 @@ def filled(descriptor: Descriptor, depth: int = 0) -> st.SearchStrategy[Any]:
         )
     if descriptor.full_name == "google.protobuf.Duration":
         return st.builds(message_class(descriptor), seconds=st.integers(0, 10**9))
+    if descriptor.full_name == "google.protobuf.FieldMask":
+        # Only what may be a field's name has a JSON form.
+        names = st.from_regex(r"[a-z]{1,4}(_[a-z]{1,4})?", fullmatch=True)
+        return st.builds(message_class(descriptor), paths=st.lists(names, max_size=3))
     if descriptor.full_name == "google.protobuf.Struct":
         # Its values are JSON's, not any message: one without a kind has no JSON form.
         values = st.none() | st.booleans() | _TEXT | st.integers(-(2**53), 2**53)
