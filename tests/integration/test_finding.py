@@ -19,7 +19,7 @@ from tests.support.keyring import keyring
 from tests.support.organisations import Side
 from tests.support.polling import brief, eventually
 from tests.support.realm import Person, Realm
-from tests.support.rpc import Client, refusal
+from tests.support.rpc import Client, refusal, refused_for
 from tests.support.tables import Tables
 
 Put = Callable[..., Document]
@@ -137,11 +137,10 @@ def test_a_destroyed_key_leaves_nothing_to_find(
     document_id = put(readable.pdf("Titre de pension")).document_id
     keyring(stack, "destroy", "--yes", person.account_id)
 
-    def reason() -> bool:
-        request = finding_pb2.SearchDocumentsRequest(q="pension")
-        return refusal(lambda: documents.search_documents(request, token=token)).reason == "ERASED"
-
-    eventually(reason)
+    search = finding_pb2.SearchDocumentsRequest(q="pension")
+    eventually(
+        lambda: refused_for(lambda: documents.search_documents(search, token=token), "ERASED")
+    )
     request = finding_pb2.GetPreviewRequest(document_id=document_id)
     assert refusal(lambda: documents.get_preview(request, token=token)).reason == "ERASED"
 

@@ -17,7 +17,7 @@ import deploy.local
 from tests.support import vault
 from tests.support.polling import eventually
 from tests.support.processes import BACKBONE, free_port, running
-from tests.support.rpc import Client, code, refusal
+from tests.support.rpc import Client, code, refused_for
 
 OK = grpc.StatusCode.OK
 
@@ -88,13 +88,10 @@ def test_a_process_that_starts_without_kafka_lets_nobody_in_as_it_knows_not_what
         BACKBONE, "serve", "documents", environment=settings, log=tmp_path / "documents.log"
     ):
         client = Client("documents", settings["BACKBONE_GRPC_LISTEN"])
-
-        def told() -> bool:
-            return refusal(lambda: client.list_documents(mine, token=token)).reason == (
-                "ACCESS_UNKNOWN"
-            )
-
-        eventually(told, within=60)
+        eventually(
+            lambda: refused_for(lambda: client.list_documents(mine, token=token), "ACCESS_UNKNOWN"),
+            within=60,
+        )
         answer = httpx.get(f"http://{settings['BACKBONE_OPS_LISTEN']}/readyz")
         assert answer.status_code == 503
         assert "AccessEndings" in answer.json()

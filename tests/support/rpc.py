@@ -110,10 +110,21 @@ def refusal(call: Callable[[], Any]) -> Refusal:
     Raises:
         AssertionError: it is not.
     """
+    answer = _outcome(call)
+    assert isinstance(answer, Refusal), f"was answered: {answer!r}"
+    return answer
+
+
+def refused_for(call: Callable[[], Any], reason: str) -> bool:
+    """Whether `call` is refused, by now, for this reason."""
+    outcome = _outcome(call)
+    return isinstance(outcome, Refusal) and outcome.reason == reason
+
+
+def _outcome(call: Callable[[], Any]) -> Any:
+    """What `call` answers, or its refusal."""
     try:
         answer = call()
-        if isinstance(answer, Iterator):
-            answer = list(answer)
+        return list(answer) if isinstance(answer, Iterator) else answer
     except grpc.RpcError as error:
         return Refusal(error)
-    raise AssertionError(f"was answered: {answer!r}")

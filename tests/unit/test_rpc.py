@@ -28,7 +28,7 @@ from tests.support.fake_realm import ISSUER, FakeRealm
 from tests.support.nameko import CONFIG, in_background
 from tests.support.polling import eventually
 from tests.support.processes import free_port
-from tests.support.rpc import Client, refusal
+from tests.support.rpc import Client, code, refusal
 from tests.support.schemas import INT64, Schema, field, message, method
 
 CITIZENS = AccessRule(roles=["citizen"])
@@ -329,9 +329,7 @@ def test_a_stop_lets_a_call_finish_ends_streams_and_takes_no_more(
     stop = in_background(container.stop)
     assert container.stopping.wait(20)
     list(stream)
-    eventually(
-        lambda: refusal(lambda: late.say_to_all(Word(text="a"))).code == grpc.StatusCode.UNAVAILABLE
-    )
+    eventually(lambda: code(lambda: late.say_to_all(Word(text="a"))) == grpc.StatusCode.UNAVAILABLE)
     assert stop.is_alive()
     Echo.leave.set()
     assert running.result(20).text == "wait"
