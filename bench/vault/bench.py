@@ -240,6 +240,8 @@ def _section(
             " vault and checking it come afterwards, and are waited for between the rounds.",
             "Both are on the same two cores with MinIO and PostgreSQL. Events wait in the outbox:"
             " Kafka has no part in it.",
+            "The eight clients are one person: their deposits wait for one another at the row that"
+            " counts their usage, from its INSERT to its COMMIT.",
             "Memory is the most that was seen, every 50 ms. What is read from the store is counted"
             " on the wire, headers included.",
         ],
