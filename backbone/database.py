@@ -51,11 +51,14 @@ def current_session() -> Session:
 
 
 def after_commit(callback: Callable[[], None]) -> None:
-    """Calls `callback` once the open transaction has committed; never if it rolls back.
+    """Calls `callback` once the open transaction has committed, however often it was asked for;
+    never if it rolls back.
 
     For wake-ups only: what must happen belongs in the transaction.
     """
-    current_session().info.setdefault(_AFTER_COMMIT, []).append(callback)
+    callbacks = current_session().info.setdefault(_AFTER_COMMIT, [])
+    if callback not in callbacks:
+        callbacks.append(callback)
 
 
 @event.listens_for(Session, "after_commit")

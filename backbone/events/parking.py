@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 
 from backbone.backoff import pause
 from backbone.events import envelope, topics
-from backbone.events.tables import dead_letters, outbox, parked
+from backbone.events.publish import enqueue
+from backbone.events.tables import dead_letters, parked
 from backbone.settings import EventSettings
 
 log = logging.getLogger(__name__)
@@ -74,14 +75,7 @@ class Parking:
         if buried.first() is not None:
             attributes, data = _letter(columns)
             attributes |= {"deadconsumer": self._consumer, "deadcause": cause}
-            self._session.execute(
-                insert(outbox).values(
-                    topic=topics.dead(record.topic),
-                    key=key_of(record),
-                    attributes=attributes,
-                    data=data,
-                )
-            )
+            enqueue(self._session, topics.dead(record.topic), key_of(record), attributes, data)
 
     def heads(self) -> Sequence[int]:
         """Positions of the first parked event of each key, where its next attempt is due."""

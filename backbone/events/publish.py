@@ -1,6 +1,7 @@
 """Publishing: an event is a row of the caller's transaction, then the relay's work."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -60,13 +61,19 @@ class Publisher:
             self._backlog.require_room()
         attributes = envelope.attributes(message, self._source, self._schemas, event_id, time)
         data = envelope.encode_data(message)
-        if _PENDING not in session.info:
-            session.info[_PENDING] = []
-            after_commit(self._relay.wake)
-        session.info[_PENDING] += [
-            {"topic": topic, "key": attributes["subject"], "attributes": attributes, "data": data}
-            for topic in topics.topics_of(message.DESCRIPTOR)
-        ]
+        for topic in topics.topics_of(message.DESCRIPTOR):
+            enqueue(session, topic, attributes["subject"], attributes, data)
+        after_commit(self._relay.wake)
+
+
+def enqueue(
+    session: Session, topic: str, key: str, attributes: Mapping[str, str], data: bytes
+) -> None:
+    """Has a transaction put a record into the outbox when it commits. Whoever puts some there
+    before, one by one, takes the locks of their keys out of order.
+    """
+    row = {"topic": topic, "key": key, "attributes": attributes, "data": data}
+    session.info.setdefault(_PENDING, []).append(row)
 
 
 @event.listens_for(Session, "before_commit")

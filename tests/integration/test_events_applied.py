@@ -284,3 +284,26 @@ def test_whatever_is_dead_reaches_its_topic(consumer: Consumer, scratch: Scratch
     consumer.applier.apply(list(strange(consumer)))
     with scratch.relaying():
         eventually(lambda: scratch.waiting() == 0)
+
+
+def test_dead_letters_take_the_locks_of_their_keys_in_the_order_that_publishers_do(
+    consumer: Consumer, scratch: Scratch
+) -> None:
+    number = text("SELECT hashtext(:key) & 1023")
+    lock = text("SELECT pg_advisory_xact_lock(hashtext(current_schema()), :number)")
+    waiting = text("SELECT 1 FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
+    with scratch.engine.begin() as publisher, ThreadPoolExecutor() as pool:
+        locks = {key: publisher.scalar(number, {"key": key}) for key in "abcdefgh"}
+        low, high = min(locks, key=locks.__getitem__), max(locks, key=locks.__getitem__)
+        publisher.execute(lock, {"number": locks[low]})
+        records = [consumer.record(key, 1, value=b"{") for key in (high, low)]
+        applied = pool.submit(consumer.applier.apply, records)
+        with scratch.engine.connect() as looking:
+            pid = publisher.scalar(text("SELECT pg_backend_pid()"))
+            eventually(lambda: looking.scalar(waiting, {"pid": pid}))
+        # Nobody who waits for the first holds the second.
+        publisher.execute(text("SET LOCAL lock_timeout = '2s'"))
+        publisher.execute(lock, {"number": locks[high]})
+        publisher.commit()
+        applied.result(10)
+    assert consumer.told() == [f"{TOPIC}.dead"] * 2
