@@ -78,7 +78,10 @@ def enqueue(
 
 @event.listens_for(Session, "before_commit")
 def _insert(session: Session) -> None:
-    # Last in the transaction, so that the locks of the keys are held as briefly as can be.
+    # Last in the transaction, so that the locks of the keys are held as briefly as can be, and are
+    # taken in one order: a savepoint's release is no commit.
+    if session.in_nested_transaction():
+        return
     pending: list[dict[str, Any]] = session.info.pop(_PENDING, [])
     keys = {row["key"] for row in pending}
     if len(keys) > 1:

@@ -296,7 +296,9 @@ def test_dead_letters_take_the_locks_of_their_keys_in_the_order_that_publishers_
         locks = {key: publisher.scalar(number, {"key": key}) for key in "abcdefgh"}
         low, high = min(locks, key=locks.__getitem__), max(locks, key=locks.__getitem__)
         publisher.execute(lock, {"number": locks[low]})
+        # Between them one whose savepoint is released.
         records = [consumer.record(key, 1, value=b"{") for key in (high, low)]
+        records.insert(1, consumer.record("z", 1))
         applied = pool.submit(consumer.applier.apply, records)
         with scratch.engine.connect() as looking:
             pid = publisher.scalar(text("SELECT pg_backend_pid()"))
@@ -307,3 +309,4 @@ def test_dead_letters_take_the_locks_of_their_keys_in_the_order_that_publishers_
         publisher.commit()
         applied.result(10)
     assert consumer.told() == [f"{TOPIC}.dead"] * 2
+    assert consumer.effects() == ["z1"]
