@@ -21,7 +21,9 @@ _INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}", re.ASCII)
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_FLOAT_MAX = 3.4028234663852886e38
+# The largest that is rounded to a 32-bit float: a little more than the largest of these, whose
+# shortest decimal is such a one.
+_FLOAT_MAX = math.nextafter(3.4028235677973366e38, 0)
 
 
 class Mismatch(Exception):
