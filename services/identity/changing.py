@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from administration.identity.v1 import identity_pb2
 
+from backbone import masks
 from backbone.errors import InvalidInput
 from services.identity.domain.contact import PostalAddress, phone_number
 
@@ -23,10 +24,7 @@ class Changes:
         """Raises:
         InvalidInput: a field breaks its rule, or the mask names what cannot be changed.
         """
-        wanted = set(request.update_mask.paths)
-        if not wanted <= set(FIELDS):
-            raise InvalidInput.field("update_mask", "FIELDS", f"may hold {', '.join(FIELDS)}")
-        wanted = wanted or {described.name for described, _ in request.ListFields()}
+        wanted = masks.wanted(request, FIELDS)
         if "locale" in wanted and not request.locale:
             raise InvalidInput.field("locale", "REQUIRED", "is required")
         columns: dict[str, str] = {}

@@ -6,6 +6,7 @@ import os
 import signal
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import grpc
@@ -201,7 +202,7 @@ def test_what_can_not_be_unpacked_is_refused(owned: Vault, realm: Realm) -> None
     stranger = Vault(owned.documents, realm.token("stranger"))
     owned.unpack(archive_id)
     for call in (stranger.unpack, stranger.unpacking, stranger.entries):
-        assert refused(lambda call=call: call(archive_id))[:2] == (missing, "DOCUMENT_NOT_FOUND")  # type: ignore[misc]
+        assert refused(partial(call, archive_id))[:2] == (missing, "DOCUMENT_NOT_FOUND")
     owned.ended(archive_id)
     owned.documents.delete_document(
         retention_pb2.DeleteDocumentRequest(document_id=archive_id), token=owned.token

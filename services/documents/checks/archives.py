@@ -31,7 +31,9 @@ DIRECTORY_BYTES = 2 * 1024 * 1024
 # Of a ZIP, before each file, without its name.
 LOCAL_HEADER_BYTES = 30
 # Ways of compression that are known here.
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+# In the flags of a ZIP's file: by a password, or strongly.
+_ENCRYPTED = 0x01 | 0x40
 _DRIVE = re.compile(r"[A-Za-z]:")
 _MACROS = re.compile(
     r"(?:.*/)?vbaProject(?:Signature)?\.bin|Basic/.*\.xml|Scripts/.+", re.IGNORECASE
@@ -105,10 +107,8 @@ class Walk:
                 if stat.S_ISLNK(entry.external_attr >> 16):
                     raise Refused(Reason.ARCHIVE_NAMES, "a symbolic link")
                 self._name(entry.orig_filename)
-                if entry.flag_bits & 0x41:
-                    self.seen.add(Remark.ENCRYPTED)
-                elif entry.compress_type not in METHODS:
-                    self.seen.add(Remark.NOT_OPENED)
+                if (remark := closed(entry)) is not None:
+                    self.seen.add(remark)
                 else:
                     with archive.open(entry) as inner:
                         self._within(inner, layer)
@@ -172,6 +172,13 @@ class Walk:
             raise Refused(Reason.ARCHIVE_NAMES, "a name that leads elsewhere")
         if _MACROS.fullmatch(name):
             self.seen.add(Remark.MACROS)
+
+
+def closed(entry: zipfile.ZipInfo) -> Remark | None:
+    """Why a file of a ZIP cannot be opened here; None when it can be."""
+    if entry.flag_bits & _ENCRYPTED:
+        return Remark.ENCRYPTED
+    return Remark.NOT_OPENED if entry.compress_type not in _METHODS else None
 
 
 def _near(file: IO[bytes], entries: Iterable[zipfile.ZipInfo]) -> Iterator[range]:

@@ -75,8 +75,8 @@ def check(subject: Subject, read: Read, scan: Scan, policy: Policy) -> frozenset
     refusal = None
     try:
         kinds.compare(kind, head, subject.media_type, subject.name)
-        walk = Walk(size, policy.limits)
-        remarks |= _walked(walk, kind, file)
+        walk = _walked(kind, file, size, policy.limits)
+        remarks |= walk.seen
         marks.hidden(kind, head, tail, walk.files)
     except Refused as error:
         refusal = error
@@ -108,13 +108,13 @@ def check(subject: Subject, read: Read, scan: Scan, policy: Policy) -> frozenset
     return frozenset(remarks)
 
 
-def _walked(walk: Walk, kind: str | None, file: IO[bytes]) -> set[Remark]:
+def _walked(kind: str | None, file: IO[bytes], size: int, limits: Limits) -> Walk:
+    walk = Walk(size, limits)
     if kind in kinds.CLOSED:
-        return {Remark.NOT_OPENED}
-    if kind is None or kind not in ARCHIVES:
-        return set()
-    walk.run(kind, file)
-    return walk.seen
+        walk.seen.add(Remark.NOT_OPENED)
+    elif kind is not None and kind in ARCHIVES:
+        walk.run(kind, file)
+    return walk
 
 
 def _hashed(chunks: Iterable[bytes], update: Callable[[bytes], object]) -> Iterator[bytes]:

@@ -7,13 +7,13 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 from backbone.errors import InvalidInput
-from services.documents.checks.archives import METHODS
+from services.documents.checks.archives import closed
 from services.documents.domain.deposit import Announcement, clean_name
 from services.documents.domain.order import clean_folder
 
 # What systems put into archives by themselves.
 _CLUTTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
-_UTF8, _ENCRYPTED = 0x800, 0x41
+_UTF8 = 0x800
 _MEDIA_TYPE = "application/octet-stream"
 
 
@@ -66,10 +66,8 @@ def announced(entry: zipfile.ZipInfo, folder: str, max_bytes: int) -> tuple[Anno
     Raises:
         Unfit: it cannot be.
     """
-    if entry.flag_bits & _ENCRYPTED:
-        raise Unfit(Problem.ENCRYPTED)
-    if entry.compress_type not in METHODS:
-        raise Unfit(Problem.NOT_OPENED)
+    if (remark := closed(entry)) is not None:
+        raise Unfit(Problem[remark])
     if not entry.file_size:
         raise Unfit(Problem.EMPTY)
     if entry.file_size > max_bytes:

@@ -3,7 +3,7 @@
 from administration.documents.v1 import finding_pb2
 from sqlalchemy.orm import Session
 
-from backbone.errors import InvalidInput
+from backbone import masks
 from backbone.tokens import Caller
 from services.documents.documents import DocumentRow, Documents
 from services.documents.domain.order import clean_folder, clean_labels, clean_metadata, renamed
@@ -34,10 +34,7 @@ def update(
 
 
 def _change(row: DocumentRow, request: finding_pb2.UpdateDocumentRequest) -> None:
-    wanted = list(request.update_mask.paths)
-    if not set(wanted) <= set(FIELDS):
-        raise InvalidInput.field("update_mask", "FIELDS", f"may hold {', '.join(FIELDS)}")
-    wanted = wanted or [name for name in FIELDS if getattr(request, name)]
+    wanted = masks.wanted(request, FIELDS)
     if "name" in wanted:
         row.name = renamed(row.name, request.name)
     if "folder" in wanted:
