@@ -21,8 +21,9 @@ SCHEMAS = "http://127.0.0.1:8000/schemas"
 SOURCE = "/services/drill"
 # Fails of an event that no process can read, whatever it tries.
 UNREADABLE = -2
-# In each process that tries: all of them together are fewer than the attempts that it has.
-FAILS_THEN_SUCCEEDS = 2
+# In each process that tries. More than the three times that a batch is tried before the event is
+# parked, and in all the processes fewer than the attempts that it has then.
+FAILS_THEN_SUCCEEDS = 4
 
 _TAKE = text("SELECT key, last FROM keys WHERE key = ANY(:keys) ORDER BY key FOR UPDATE")
 _LAST = text("UPDATE keys SET last = :last WHERE key = :key")

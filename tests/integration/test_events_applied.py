@@ -10,17 +10,31 @@ import pytest
 from administration.notifications.v1.events_pb2 import EmailAccepted
 from kafka.consumer.fetcher import ConsumerRecord
 from sqlalchemy import text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backbone.database import current_session
 from backbone.errors import Unavailable
 from backbone.events import envelope
-from backbone.events.apply import Applier
+from backbone.events.apply import PART, Applier
 from backbone.events.envelope import Received
 from backbone.settings import EventSettings
 from tests.support.events import TOPIC, Scratch, fact
 from tests.support.polling import eventually
 
 ATTEMPTS = 3
+EFFECTS = "CREATE TABLE effects (position serial PRIMARY KEY, key text, what text NOT NULL)"
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Effect(Base):
+    __tablename__ = "effects"
+
+    position: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str]
+    what: Mapped[str | None]
 
 
 class Consumer:
@@ -29,17 +43,26 @@ class Consumer:
     def __init__(self, scratch: Scratch) -> None:
         self._scratch = scratch
         self._offset = 0
+        self.handled = 0
         self.failing: dict[str, Exception] = {}
+        # Whose effects the database refuses, when the session writes them.
+        self.unfit: set[str] = set()
         with scratch.engine.begin() as connection:
-            connection.execute(text("CREATE TABLE effects (position serial, key text, what text)"))
+            connection.execute(text(EFFECTS))
         settings = EventSettings(event_attempts=ATTEMPTS, event_pause=0.001)
         name = EmailAccepted.DESCRIPTOR.full_name
         self.applier = Applier("essai", scratch.transactions, {name: self._handle}, settings)
 
     def _handle(self, received: Received[Any]) -> None:
+        self.handled += 1
         key, what = received.data.delivery_id, received.data.kind
+        session = current_session()
+        if f"{key}{what}" in self.unfit:
+            session.add(Effect(key=key, what=None))
+            return
         effect = text("INSERT INTO effects (key, what) VALUES (:key, :what)")
-        current_session().execute(effect, {"key": key, "what": what})
+        with session.no_autoflush:
+            session.execute(effect, {"key": key, "what": what})
         if error := self.failing.get(f"{key}{what}"):
             raise error
 
@@ -247,6 +270,39 @@ def test_many_failures_in_a_batch_are_set_aside_and_nothing_else_is(consumer: Co
     good = [number for number in range(50) if number not in (0, 7, 8, 31, 49)]
     assert consumer.effects() == [f"k{number:02}1" for number in good]
     assert len(consumer.parked()) == 5
+
+
+def test_a_failure_has_little_done_again_however_many_come_with_it(consumer: Consumer) -> None:
+    batch = [consumer.record(f"k{number:03}", 1) for number in range(10 * PART)]
+    for number in (PART - 1, 3 * PART, 5 * PART + 7):
+        consumer.failing[f"k{number:03}1"] = ValueError("secret")
+    consumer.applier.apply(batch)
+    assert len(consumer.effects()) == 10 * PART - 3
+    assert len(consumer.parked()) == 3
+    # The first try up to the first of them, everything, and the part of each.
+    assert consumer.handled <= PART + 10 * PART + 3 * (PART + 1)
+
+
+def test_an_event_that_only_the_commit_refuses_is_set_aside_alone(
+    consumer: Consumer, scratch: Scratch
+) -> None:
+    with scratch.engine.begin() as connection:
+        connection.execute(
+            text("ALTER TABLE effects ADD UNIQUE (key, what) DEFERRABLE INITIALLY DEFERRED")
+        )
+    again = consumer.record("a", 1)
+    consumer.applier.apply([consumer.record("a", 1), consumer.record("b", 1), again])
+    assert consumer.effects() == ["a1", "b1"]
+    assert consumer.parked() == ["a IntegrityError"]
+
+
+def test_what_only_the_writing_of_all_effects_refuses_is_set_aside_alone(
+    consumer: Consumer,
+) -> None:
+    consumer.unfit.add("c1")
+    consumer.applier.apply([consumer.record(key, 1) for key in "abcde"])
+    assert consumer.effects() == ["a1", "b1", "d1", "e1"]
+    assert consumer.parked() == ["c IntegrityError"]
 
 
 def strange(consumer: Consumer) -> Iterator[ConsumerRecord]:
