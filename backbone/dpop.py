@@ -18,12 +18,12 @@ from google.protobuf.descriptor import MethodDescriptor
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry
 
-from backbone import contracts
+from backbone import contracts, jws
 from backbone.errors import TooMany, Unauthenticated
 from backbone.path_template import parse
 from backbone.realm_keys import verifier
 from backbone.settings import RealmSettings
-from backbone.tokens import Caller, parts
+from backbone.tokens import Caller
 
 # What browsers' WebCrypto and usual libraries make; quick to check, whoever sends it.
 ALGORITHMS = ("ES256", "EdDSA", "Ed25519")
@@ -57,7 +57,8 @@ class Proofs:
             TooMany: the key, or all together, sent more proofs than are remembered.
         """
         try:
-            header, claims, signed, signature = parts(proof[: MAX_PROOF_BYTES + 1])
+            parts = jws.parts(proof[: MAX_PROOF_BYTES + 1])
+            header, claims = jws.header(parts.header), jws.json_object(parts.payload)
         except ValueError:
             raise refused("is not a JWS") from None
         if len(proof) > MAX_PROOF_BYTES:
@@ -70,7 +71,7 @@ class Proofs:
         if _thumbprint(jwk) != caller.key_thumbprint:
             raise refused("is by another key than the token's")
         verify = verifier(jwk, algorithm)
-        if verify is None or not verify(signed, signature):
+        if verify is None or not verify(parts.signed, parts.signature):
             raise refused("has a wrong signature")
         self._check_claims(claims, method, path, caller)
         jti = claims.get("jti")

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc import jws
 from joserfc.jwk import RSAKey
 
+from backbone.jws import parts
 from backbone.realm_keys import RealmKeys, verifier
 from backbone.settings import RealmSettings
-from backbone.tokens import TokenVerifier, parts
+from backbone.tokens import TokenVerifier
 
 ISSUER = "https://realm.example/realms/administration"
 KID = "bench"
@@ -45,7 +46,7 @@ class Checks:
         raw = self._public.get_op_key("verify")
         assert isinstance(raw, RSAPublicKey)
         self._raw = raw
-        self._signed = [(signature, signed) for *_, signed, signature in map(parts, self._tokens)]
+        self._signed = [(each.signature, each.signed) for each in map(parts, self._tokens)]
 
     def warm(self) -> float:
         """The same token again and again, as within a session."""
