@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from backbone.errors import InvalidInput, NotFound
+from services.identity import orders
 from services.identity.domain.account import Profile
 from services.identity.ending import Ending
 from services.identity.fakes import MemoryRealm
@@ -16,6 +17,13 @@ from tests.support.identity_tables import due, identity_tables, published, undon
 
 PROFILE = Profile("Éloïse Essai", "eloise@courriel.example", True, "fr")
 ADMIN = "00000000-0000-4000-8000-00000000000a"
+
+
+@pytest.fixture(autouse=True)
+def no_pause_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`due` ends them: half a second may pass between two lines of a test."""
+    monkeypatch.setattr(orders, "FIRST_PAUSE", timedelta(hours=1))
+    monkeypatch.setattr(orders, "LONGEST_PAUSE", timedelta(hours=1))
 
 
 @pytest.fixture

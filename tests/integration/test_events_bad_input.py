@@ -55,7 +55,7 @@ def put(producer: KafkaProducer, message: Message, value: bytes | None = None, *
         key=attributes["subject"].encode(),
         value=envelope.encode_data(message) if value is None else value,
         headers=envelope.headers(attributes | more),
-    ).get(30)
+    ).get(60)
 
 
 def test_a_record_of_20_mb_is_set_aside_with_its_cause_and_the_rest_flows_on(

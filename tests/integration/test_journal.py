@@ -55,7 +55,7 @@ def journal(side: Side, count: int) -> list[dict[str, Any]]:
         return found if len(found) >= count else None
 
     if count:
-        eventually(enough, 20, f"{count} lines of the journal")
+        eventually(enough, what=f"{count} lines of the journal")
     found = enough() or []
     assert len(found) == count
     return found
@@ -208,7 +208,7 @@ class Copy:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=240,
         )
         return done.returncode, done.stdout + done.stderr
 
@@ -288,20 +288,20 @@ def test_a_checkpoint_shows_what_was_cut_off_the_end(
 
 
 def test_a_person_is_forgotten_and_the_chain_holds(copy: Copy, side: Side) -> None:
-    numbers = own_lines(copy, side)
     code, said = copy.audit("forget", side.account_id)
     assert (code, said.strip()) == (0, "4 lines forgotten")
     assert own_lines(copy, side) == []
     kept = copy.does("SELECT * FROM {lines} WHERE record LIKE %s", f"%{side.account_id}%")
     assert kept == []
     assert copy.audit("verify")[0] == 0
-    # What nobody said is forgotten was taken away.
+    # What nobody said is forgotten was taken away. The first of all may be forgotten rightly.
+    query = "SELECT min(number) AS number FROM {lines} WHERE person_id IS NOT NULL"
+    (other,) = (row["number"] for row in copy.does(query))
     copy.does(
-        "UPDATE {lines} SET record = NULL, salt = NULL, person_id = NULL WHERE number = %s", 1
+        "UPDATE {lines} SET record = NULL, salt = NULL, person_id = NULL WHERE number = %s", other
     )
-    assert numbers[0] > 1
     code, said = copy.audit("verify")
-    assert (code, "line 1 " in said) == (1, True), said
+    assert (code, f"line {other} " in said) == (1, True), said
 
 
 def test_the_database_refuses_to_alter_a_line(database: Tables, copy: Copy, side: Side) -> None:

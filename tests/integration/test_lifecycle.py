@@ -34,7 +34,8 @@ def environment(stack: dict[str, Any], name: str) -> dict[str, str]:
 
 def ready(settings: dict[str, str]) -> bool:
     try:
-        return httpx.get(f"http://{settings['BACKBONE_OPS_LISTEN']}/readyz").status_code == 200
+        url = f"http://{settings['BACKBONE_OPS_LISTEN']}/readyz"
+        return httpx.get(url, timeout=60).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -60,7 +61,7 @@ def test_a_stop_finishes_the_upload_that_runs_takes_no_more_and_exits_with_0(
         upload = client.start(
             "deposit_document", vault.requests(chunks(), sha256=vault.sha256(data)), token=token
         )
-        assert begun.wait(20)
+        assert begun.wait(60)
         process.send_signal(signal.SIGTERM)
         mine = documents_pb2.ListDocumentsRequest()
         eventually(
@@ -70,8 +71,8 @@ def test_a_stop_finishes_the_upload_that_runs_takes_no_more_and_exits_with_0(
         )
         assert process.poll() is None
         leave.set()
-        document = upload.result(20).document
-        assert process.wait(30) == 0, log.read_text()
+        document = upload.result(60).document
+        assert process.wait(60) == 0, log.read_text()
         client.close()
         late.close()
     # What it acknowledged is there for the others.
@@ -92,7 +93,7 @@ def test_a_process_that_starts_without_kafka_lets_nobody_in_as_it_knows_not_what
             lambda: refused_for(lambda: client.list_documents(mine, token=token), "ACCESS_UNKNOWN"),
             within=60,
         )
-        answer = httpx.get(f"http://{settings['BACKBONE_OPS_LISTEN']}/readyz")
+        answer = httpx.get(f"http://{settings['BACKBONE_OPS_LISTEN']}/readyz", timeout=60)
         assert answer.status_code == 503
         assert "AccessEndings" in answer.json()
         client.close()
@@ -102,7 +103,7 @@ def test_a_process_that_cannot_be_configured_says_why_in_one_line(tmp_path: Path
     log = tmp_path / "identity.log"
     nothing = {"BACKBONE_OPS_LISTEN": f"127.0.0.1:{free_port()}"}
     with running(BACKBONE, "serve", "identity", environment=nothing, log=log) as process:
-        assert process.wait(30) != 0
+        assert process.wait(60) != 0
     told = log.read_text()
     assert "BACKBONE_" in told
     assert "Traceback" not in told
@@ -119,7 +120,7 @@ def killed(name: str) -> None:
         except deploy.local.StackError:
             return False
 
-    eventually(another, within=30)
+    eventually(another)
     deploy.local.wait_healthy(name)
 
 
@@ -155,4 +156,4 @@ def test_notifications_is_started_again_when_it_is_killed_and_tells_what_it_miss
         return [entry.entity_id for entry in entries] == [document_id]
 
     # Kafka gives its partitions back once the killed process counts as gone.
-    eventually(told, within=90)
+    eventually(told, within=150)

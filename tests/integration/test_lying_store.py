@@ -90,10 +90,13 @@ def test_an_answer_that_says_it_is_shorter_is_told_from_an_outage(
 def test_bytes_that_are_not_those_deposited_are_found_out(
     store: S3Store, key: str, proxy: LyingProxy
 ) -> None:
-    wanted = DATA[150_000:150_016]
+    # In three places: one that is read in two pieces goes through as it is.
+    wanted = [DATA[place : place + 16] for place in (50_000, 150_000, 250_000)]
 
     def altered(data: bytes, before: int) -> bytes:
-        return data.replace(wanted, bytes(16))
+        for each in wanted:
+            data = data.replace(each, bytes(16))
+        return data
 
     proxy.lie = altered
     # Sealed or not: it is told apart, and never given out as the document.

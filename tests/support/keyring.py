@@ -32,7 +32,7 @@ def keyring(stack: dict[str, Any], *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     return done.stdout
 

@@ -76,7 +76,7 @@ class Reader:
             )
             return len(found) >= count
 
-        eventually(enough, within=30, what=f"{count} events")
+        eventually(enough, what=f"{count} events")
         return found
 
 
@@ -125,7 +125,7 @@ class Own:
         command = (BACKBONE, "serve", "exchange")
         with running(*command, environment=self._environment, log=self._log) as process:
             self.process = process
-            eventually(self.ready, within=40, what="exchange is ready")
+            eventually(self.ready, what="exchange is ready")
             yield
 
     def kill(self) -> None:

@@ -40,7 +40,7 @@ class Realm:
     def __init__(self, stack: dict[str, Any]) -> None:
         self._stack = stack
         self._tokens: dict[tuple[str, ...], tuple[float, str]] = {}
-        self._http = httpx.Client(base_url=f"{stack['issuer']}/protocol/openid-connect", timeout=20)
+        self._http = httpx.Client(base_url=f"{stack['issuer']}/protocol/openid-connect", timeout=60)
         keycloak = stack["keycloak"]
         self._admin = KeycloakAdmin(
             server_url=keycloak["url"],
@@ -283,7 +283,7 @@ class Realm:
         try:
             yield Person(str(account_id), username, password, f"Éloïse Essai-{mark}", email)
         finally:
-            eventually(lambda: self._deleted(str(account_id)), 20, "the realm to forget a person")
+            eventually(lambda: self._deleted(str(account_id)), what="the realm to forget a person")
 
     def _deleted(self, account_id: str) -> bool:
         """False while the realm is changing the same account for somebody else."""

@@ -9,6 +9,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from backbone import contracts
+from tests.support.polling import PATIENCE
 
 # What it admits, it signs out: not for the accounts that tests share.
 ENDS_ITS_CALLER = {"EndAllSessions"}
@@ -33,7 +34,7 @@ class Client:
             request: Any,
             *,
             token: str = "",
-            timeout: float = 20.0,
+            timeout: float = PATIENCE,
             metadata: Sequence[tuple[str, str]] = (),
         ) -> Any:
             started = self.start(name, request, token=token, timeout=timeout, metadata=metadata)
@@ -47,7 +48,7 @@ class Client:
         request: Any,
         *,
         token: str = "",
-        timeout: float = 20.0,
+        timeout: float = PATIENCE,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> Any:
         """The call object: a future, or an iterator that can be cancelled."""
