@@ -10,7 +10,7 @@ import pytest
 from backbone.settings import RealmSettings
 from backbone.tokens import TokenVerifier
 from tests.support import vault
-from tests.support.kafka import internal_options, tap
+from tests.support.kafka import internal_options, once, tap
 from tests.support.mailbox import Mailbox
 from tests.support.organisations import (
     AGENT,
@@ -77,7 +77,7 @@ def test_an_administration_is_what_the_tokens_of_its_members_say(
     assert "agent" in said.roles
 
     assert admin.delete(f"{where(made)}/members/{person.account_id}").status_code == 200
-    eventually(lambda: "agent" not in caller(stack, realm.fresh_token(person)).roles, 20)
+    eventually(lambda: "agent" not in caller(stack, realm.fresh_token(person)).roles)
     assert caller(stack, realm.fresh_token(person)).administration == ""
     eventually(lambda: Side(gateway, realm.fresh_token(person)).get("/v1/me").is_success)
     assert Side(gateway, realm.fresh_token(person)).memberships() == []
@@ -138,7 +138,7 @@ def test_one_that_the_realm_had_is_taken_over_with_its_members(admin: Side, real
             found = admin.get(f"{where(made)}/members").json().get("members", [])
             return [each for each in found if each["inRealm"]]
 
-        members = eventually(taken, 20)
+        members = eventually(taken)
         assert [each["accountId"] for each in members] == [created.account_id]
 
 
@@ -281,6 +281,6 @@ def test_the_events_name_accounts_and_no_address(
         asked = {"email": "quelquun@courriel.example", "role": AGENT}
         made = side.post(f"{where(managed)}/invitations", asked).json()["invitation"]
         records.until(lambda r: r.key == made["invitationId"].encode(), 1)
-        found = [r for r in records.drain() if r.key == made["invitationId"].encode()]
+        found = once(r for r in records.drain() if r.key == made["invitationId"].encode())
     assert len(found) == 1
     assert "courriel" not in str(found)

@@ -1,6 +1,6 @@
 """Kafka, as a test sees it: with the services' user, or with a partner's token."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,7 +8,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE, eventually
 
 
 class Token(AbstractTokenProvider):  # type: ignore[misc]
@@ -55,20 +55,22 @@ class Tap:
             self._consumer.position(partition)
 
     def until(
-        self, wanted: Callable[[ConsumerRecord], bool], count: int = 1, within: float = 20.0
+        self, wanted: Callable[[ConsumerRecord], bool], count: int = 1, within: float = PATIENCE
     ) -> list[ConsumerRecord]:
-        """Reads on until `count` records are wanted; those, in the order of their partitions."""
+        """Reads on until `count` records are wanted; those, each once, in the order of their
+        partitions.
+        """
 
         def enough() -> list[ConsumerRecord] | None:
             for batch in self._consumer.poll(timeout_ms=100).values():
                 self.records += batch
-            found = [record for record in self.records if wanted(record)]
+            found = once(record for record in self.records if wanted(record))
             return found if len(found) >= count else None
 
         return eventually(enough, within, f"{count} records")
 
     def drain(self) -> list[ConsumerRecord]:
-        """Everything that is in the topic by now."""
+        """Everything that is in the topic by now, as often as it is there."""
         partitions = self._consumer.assignment()
         ends = self._consumer.end_offsets(partitions)
 
@@ -100,6 +102,14 @@ def producer(stack: dict[str, Any]) -> Iterator[KafkaProducer]:
         yield opened
     finally:
         opened.close()
+
+
+def once(records: Iterable[ConsumerRecord]) -> list[ConsumerRecord]:
+    """The first of each: what a relay sends again, as it may, is the same to the byte."""
+    firsts: dict[Any, ConsumerRecord] = {}
+    for record in records:
+        firsts.setdefault((record.key, record.value, tuple(record.headers)), record)
+    return list(firsts.values())
 
 
 def header(record: ConsumerRecord, name: str) -> str:

@@ -5,7 +5,7 @@ import email.policy
 from email.message import EmailMessage
 from pathlib import Path
 
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE, eventually
 
 
 class Mailbox:
@@ -25,7 +25,7 @@ class Mailbox:
                 self._known[path.name] = mail
         return [mail for mail in self._known.values() if mail["X-RcptTo"] == recipient]
 
-    def wait(self, recipient: str, subject: str, within: float = 20.0) -> EmailMessage:
+    def wait(self, recipient: str, subject: str, within: float = PATIENCE) -> EmailMessage:
         """The first mail to an address with a subject."""
         found = eventually(
             lambda: [mail for mail in self.to(recipient) if mail["Subject"] == subject],

@@ -73,8 +73,7 @@ def known_to_realm(side: Side) -> None:
     """Waits until the realm knows every membership of somebody."""
     eventually(
         lambda: (found := side.memberships()) and all(each["inRealm"] for each in found),
-        20,
-        "the realm to know the memberships",
+        what="the realm to know the memberships",
     )
 
 

@@ -6,10 +6,13 @@ from typing import Literal, TypeVar
 
 Found = TypeVar("Found")
 PAUSE = 0.05
+# What comes in a second comes much later on a busy machine, or after a restart: whoever waits for
+# long has lost nothing, and a condition that never holds is told all the same.
+PATIENCE = 60.0
 
 
 def eventually(
-    condition: Callable[[], Found | Literal[False] | None], within: float = 20.0, what: str = ""
+    condition: Callable[[], Found | Literal[False] | None], within: float = PATIENCE, what: str = ""
 ) -> Found:
     """The first truthy value of `condition`, asked again and again.
 

@@ -283,15 +283,16 @@ class Realm:
         try:
             yield Person(str(account_id), username, password, f"Éloïse Essai-{mark}", email)
         finally:
-            eventually(lambda: self._deleted(str(account_id)), 20, "the realm to forget a person")
+            eventually(lambda: self._deleted(str(account_id)), what="the realm to forget a person")
 
     def _deleted(self, account_id: str) -> bool:
         """False while the realm is changing the same account for somebody else."""
+        busy = (HTTPStatus.CONFLICT, HTTPStatus.INTERNAL_SERVER_ERROR)
         try:
             self._admin.delete_user(account_id)
         except KeycloakDeleteError as error:
             # A test may have had it erased.
-            if error.response_code not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
+            if error.response_code not in (*busy, HTTPStatus.NOT_FOUND):
                 raise
             return bool(error.response_code == HTTPStatus.NOT_FOUND)
         return True
