@@ -158,7 +158,7 @@ def test_an_upload_that_breaks_off_is_cancelled(services: Services, edge: Edge) 
         # grpcio's server may end the iterator as if the client had finished: the call tells.
         with contextlib.suppress(grpc.RpcError):
             list(requests)
-        cancelled.append(services.ended.wait(5) and not context.is_active())
+        cancelled.append(services.ended.wait(20) and not context.is_active())
 
     services.answers["DepositDocument"] = take
     with socket.create_connection(("127.0.0.1", edge.port), timeout=5) as connection:
