@@ -110,7 +110,7 @@ def without_keyring(stack: dict[str, Any], tmp_path: Path) -> Iterator[Client]:
     def ready() -> bool:
         try:
             address = f"http://{settings['BACKBONE_OPS_LISTEN']}/readyz"
-            return httpx.get(address).status_code == 200
+            return httpx.get(address, timeout=30).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -214,7 +214,7 @@ def test_a_renewed_key_wraps_every_content_again_while_more_are_deposited(
     depositing = threading.Thread(target=deposit)
     depositing.start()
     try:
-        eventually(lambda: len(contents) > 20)
+        eventually(lambda: len(contents) > 20, within=120)
         (before,) = wrapped_by()
         first = next(iter(contents))
         held = objects.read(first)
@@ -224,7 +224,7 @@ def test_a_renewed_key_wraps_every_content_again_while_more_are_deposited(
         eventually(lambda: len(contents) > count + 5)
     finally:
         stop.set()
-        depositing.join(20)
+        depositing.join(60)
     assert uuid.UUID(newest) != uuid.UUID(before)
     eventually(lambda: wrapped_by() == {newest})
     assert objects.read(first) == held

@@ -221,7 +221,7 @@ def test_an_archive_that_ends_takes_what_is_known_of_its_unpacking(
         "UPDATE documents.documents SET expire_time = now() WHERE document_id = %s", archive_id
     )
     known = "SELECT 1 FROM documents.unpacked_entries WHERE archive_id = %s"
-    eventually(lambda: database.count(known, archive_id) == 0, within=30)
+    eventually(lambda: database.count(known, archive_id) == 0)
     # The documents are their owner's as any other.
     assert vault.checked(owned.documents, owned.token, entry.document_id).name == "privé.pdf"
 
