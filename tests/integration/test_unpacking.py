@@ -64,7 +64,8 @@ class Vault:
             unpacking = self.unpacking(document_id)
             return unpacking if unpacking.HasField("end_time") else None
 
-        return eventually(found, within=60)
+        # What was interrupted, or found no store, is tried again later and later.
+        return eventually(found, within=120)
 
     def entries(self, document_id: str, size: int = 200) -> list[UnpackedEntry]:
         """All of them, in the order of the archive."""
