@@ -64,7 +64,8 @@ def ready(gateway: httpx.Client, token: str) -> dict[str, Any]:
         found = export(gateway, token)
         return found if found["state"] == "EXPORT_STATE_READY" else None
 
-    return eventually(state, within=120, what="the export to be ready")
+    # A process that fell may have had a minute left to hold it.
+    return eventually(state, within=240, what="the export to be ready")
 
 
 def archive(gateway: httpx.Client, token: str, document_id: str) -> zipfile.ZipFile:
@@ -169,7 +170,7 @@ def test_an_export_that_is_over_is_destroyed(
     gone = gateway.get(f"/v1/documents/{document_id}/content", headers=bearer(token))
     assert gone.status_code == 404
     assert export(gateway, token)["state"] == "EXPORT_STATE_EXPIRED"
-    eventually(lambda: document_id not in stored(objects) or None, within=60)
+    eventually(lambda: document_id not in stored(objects))
 
 
 # ---- erasure ------------------------------------------------------------------------------------
@@ -261,7 +262,7 @@ def test_an_erasure_leaves_nothing_in_any_service_and_is_certified(
         found = state(gateway, erasure_id)
         return found if found["state"] == "ERASURE_STATE_ERASED" else None
 
-    done = eventually(erased, within=120, what="the erasure to be done")
+    done = eventually(erased, within=240, what="the erasure to be done")
     parts = {
         (part["service"], item["kind"]): int(item.get("count", 0))
         for part in done["parts"]
