@@ -374,8 +374,10 @@ DUE = (
     "UPDATE documents.documents SET verified_time = now() - interval '91 days', reread_time = NULL"
     " WHERE content_id = %s"
 )
+# What is being read is put off for an hour or so; what was found damaged, for a whole period.
 SEEN = (
-    "SELECT verified_time > now() - interval '1 hour' AS well, damage_time, reread_time"
+    "SELECT verified_time > now() - interval '1 hour' AS well, damage_time,"
+    " reread_time > now() + interval '1 day' AS ended"
     " FROM documents.documents WHERE content_id = %s"
 )
 
@@ -402,7 +404,7 @@ def test_rereading_finds_a_flipped_bit_tells_it_once_and_sees_that_it_is_mended(
 
         def known() -> bool:
             (row,) = database.rows(SEEN, document_id)
-            return row["damage_time"] is not None and row["reread_time"] is not None
+            return row["damage_time"] is not None and bool(row["ended"])
 
         eventually(known)
         (found,) = versions(documents, token, document_id)
