@@ -76,7 +76,7 @@ class Watch:
 
     def _run(self) -> None:
         try:
-            with httpx.Client(timeout=10) as client:
+            with httpx.Client(timeout=60) as client:
                 while not self._stopping.wait(SAMPLE_SECONDS):
                     self._deepest = max(self._deepest, self._place.count("outbox"))
                     self._answers += [client.get(url).status_code for url in self._ready]

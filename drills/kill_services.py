@@ -27,7 +27,7 @@ WRITERS = 4
 PAUSE = 0.2
 # Of the 300 s that a token lives.
 TOKEN_SECONDS = 120.0
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 180.0
 POLL_SECONDS = 0.5
 PAGE = 200
 
@@ -112,6 +112,7 @@ def _judge(
     before: dict[str, str],
 ) -> None:
     verdict.attempted, verdict.acknowledged = len(deposits.sent), len(deposits.acknowledged)
+    settled(gateway, citizen)
     there = {k: v for k, v in _documents(gateway, citizen).items() if k not in before}
     verdict.lost = [item for item in deposits.acknowledged if item not in there]
     verdict.phantom = [item for item, digest in there.items() if digest not in deposits.sent]
@@ -135,6 +136,19 @@ def _judge(
         "unacknowledged_but_whole": len(there)
         - len([item for item in there if item in deposits.acknowledged]),
     }
+
+
+def settled(gateway: Gateway, citizen: Citizen) -> dict[str, str]:
+    """The state of every document of the citizen, once each was checked or has had its time."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        found = everything(gateway, citizen, "/v1/documents", "documents")
+        states = {
+            item["documentId"]: item["state"].removeprefix("DOCUMENT_STATE_") for item in found
+        }
+        if "CHECKING" not in states.values() or time.monotonic() > deadline:
+            return states
+        time.sleep(POLL_SECONDS)
 
 
 def _documents(gateway: Gateway, citizen: Citizen) -> dict[str, str]:

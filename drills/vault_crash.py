@@ -23,7 +23,7 @@ from backbone.events.relay import Relay
 from deploy.demo.gateway import Gateway
 from deploy.local import Stack, kafka_settings, pid, storage_operator, wait_healthy
 from deploy.local.clamav import EICAR
-from drills.kill_services import POLL_SECONDS, SETTLE_SECONDS, Citizen, everything, get
+from drills.kill_services import POLL_SECONDS, SETTLE_SECONDS, Citizen, get, settled
 from drills.verdict import Verdict
 from services.documents.quarantine import QuarantineSettings
 from services.documents.reconciling import Reconciler, ReconcileSettings, Rounds, S3Inventory
@@ -188,16 +188,7 @@ def _judge(
     verdict.corrupt += [f"{item}: other bytes were read" for item in depositor.read_wrong]
     verdict.corrupt += [f"{item}: infected, and was read" for item in depositor.read_infected]
 
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while True:
-        found = everything(gateway, citizen, "/v1/documents", "documents")
-        states = {
-            item["documentId"]: item["state"].removeprefix("DOCUMENT_STATE_") for item in found
-        }
-        if "CHECKING" not in states.values() or time.monotonic() > deadline:
-            break
-        time.sleep(POLL_SECONDS)
-
+    states = settled(gateway, citizen)
     for document_id, (digest, infected) in depositor.acknowledged.items():
         state = states.get(document_id)
         if state != ("REFUSED" if infected else "AVAILABLE"):

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 import deploy.local
 from tests.support.leftovers import Leftovers
@@ -14,6 +15,13 @@ from tests.support.objects import Objects
 from tests.support.realm import Person, Realm
 from tests.support.rpc import Client
 from tests.support.tables import Tables, tables
+
+# How long an example takes says how busy the machine is; and the same ones are made each time, so
+# that what a run finds, the next one finds too.
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

@@ -221,7 +221,7 @@ def test_one_trace_follows_a_deposit_to_the_mail_server(
     }
 
     def spans() -> list[dict[str, Any]]:
-        found = httpx.get(f"{stack['collector']}/traces/{trace_id}")
+        found = httpx.get(f"{stack['collector']}/traces/{trace_id}", timeout=30)
         return list(found.json()) if found.status_code == 200 else []
 
     eventually(lambda: wanted <= {(span["service"], span["name"]) for span in spans()})
@@ -245,10 +245,10 @@ def test_pages_of_documents_follow_one_another(gateway: httpx.Client, token: str
 def test_the_gateway_tells_its_health_and_what_it_can_do(
     gateway: httpx.Client, stack: dict[str, Any]
 ) -> None:
-    ops = stack["services"]["gateway"]["ops"]
-    assert httpx.get(f"{ops}/livez").status_code == 200
-    assert httpx.get(f"{ops}/readyz").status_code == 200
-    assert "http_server_request_duration_seconds" in httpx.get(f"{ops}/metrics").text
+    with httpx.Client(base_url=stack["services"]["gateway"]["ops"], timeout=30) as ops:
+        assert ops.get("/livez").status_code == 200
+        assert ops.get("/readyz").status_code == 200
+        assert "http_server_request_duration_seconds" in ops.get("/metrics").text
     document = gateway.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     assert "/v1/documents" in document["paths"]
@@ -371,7 +371,7 @@ def raw_upload(stack: dict[str, Any], token: str, headers: str, body: bytes) -> 
 
 def uploads(stack: dict[str, Any]) -> float:
     """How many uploads the gateway has ended, whatever became of them."""
-    text = httpx.get(f"{stack['services']['gateway']['ops']}/metrics").text
+    text = httpx.get(f"{stack['services']['gateway']['ops']}/metrics", timeout=30).text
     return sum(
         float(line.rpartition(" ")[2])
         for line in text.splitlines()

@@ -29,7 +29,7 @@ class Watch:
     def __init__(self, notifications: Client, token: str, after: int = 0) -> None:
         self.seen: list[notifications_pb2.WatchInboxResponse] = []
         request = notifications_pb2.WatchInboxRequest(after_sequence=after)
-        self._call = notifications.start("watch_inbox", request, token=token, timeout=60)
+        self._call = notifications.start("watch_inbox", request, token=token, timeout=300)
         # Admitted: whatever happens from now on is seen.
         self._call.initial_metadata()
         self._thread = threading.Thread(target=self._read)

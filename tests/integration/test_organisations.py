@@ -77,7 +77,7 @@ def test_an_administration_is_what_the_tokens_of_its_members_say(
     assert "agent" in said.roles
 
     assert admin.delete(f"{where(made)}/members/{person.account_id}").status_code == 200
-    eventually(lambda: "agent" not in caller(stack, realm.fresh_token(person)).roles, 20)
+    eventually(lambda: "agent" not in caller(stack, realm.fresh_token(person)).roles)
     assert caller(stack, realm.fresh_token(person)).administration == ""
     eventually(lambda: Side(gateway, realm.fresh_token(person)).get("/v1/me").is_success)
     assert Side(gateway, realm.fresh_token(person)).memberships() == []
@@ -138,7 +138,7 @@ def test_one_that_the_realm_had_is_taken_over_with_its_members(admin: Side, real
             found = admin.get(f"{where(made)}/members").json().get("members", [])
             return [each for each in found if each["inRealm"]]
 
-        members = eventually(taken, 20)
+        members = eventually(taken)
         assert [each["accountId"] for each in members] == [created.account_id]
 
 

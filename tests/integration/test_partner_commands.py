@@ -223,11 +223,10 @@ def test_a_partner_from_its_registration_to_its_end(
         until(sample, first)
         second = publish(stack)
         assert first not in until(sample, second)
-        revoked_at = time.monotonic()
         revoked = operator.partner("revoke", operator.client_id)
         assert "within 120 s" in revoked.stdout
-        assert sample.wait(timeout=30) == 1
-        assert time.monotonic() - revoked_at < 10
+        # For its topic, and not for its last token.
+        assert sample.wait(timeout=60) == 1
         assert sample.stderr
         assert "TopicAuthorizationFailed" in sample.stderr.read()
     code, steps = operator.check()
@@ -245,7 +244,7 @@ def test_the_java_sample_reads_what_was_granted(operator: Operator, stack: dict[
     publish(stack)
     command = (java, "-cp", KAFKA.home / "libs" / "*", "PartnerConsumer.java", "1")
     with operator.sample(*command) as sample:
-        out, err = sample.communicate(timeout=60)
+        out, err = sample.communicate(timeout=120)
     assert sample.returncode == 0, err
     (line,) = out.splitlines()
     assert "type=administration.documents.v1.DocumentShared" in line
@@ -378,7 +377,8 @@ def test_a_live_connection_ends_with_its_token(
     token: Token,
 ) -> None:
     """The broker's part alone: the topic stays granted, and the client insists."""
-    lifetime = 6
+    # Long enough to connect and to read with it on a busy machine.
+    lifetime = 20
     partner = Partner(client_id, ADMINISTRATION, token_seconds=lifetime)
     secret = registry.create(partner)
     try:
@@ -389,7 +389,7 @@ def test_a_live_connection_ends_with_its_token(
             seen = publish(stack)
             eventually(lambda: seen in ids(consumer), within=lifetime)
             registry.update(Partner(client_id, ADMINISTRATION, State.REVOKED))
-            eventually(lambda: time.monotonic() > ends + 1 or ids(consumer) is None)
+            eventually(lambda: time.monotonic() > ends + 1 or ids(consumer) is None, 2 * lifetime)
             unseen = publish(stack)
             late = time.monotonic() + 4
             while time.monotonic() < late:
@@ -415,7 +415,7 @@ def test_a_partner_that_reads_too_fast_is_throttled(
             told = consumer.metrics().get("consumer-metrics", {})
             return float(told.get("throttle-time-max", 0.0)) > 0
 
-        eventually(throttled, within=30)
+        eventually(throttled)
 
 
 def test_the_operators_client_sees_nobody_s_account(
@@ -439,4 +439,4 @@ def test_a_sample_that_is_asked_to_stop_leaves_in_order(
     with operator.sample(sys.executable, "consumer.py") as sample:
         until(sample, event_id)
         sample.send_signal(signal.SIGTERM)
-        assert sample.wait(timeout=20) == 0
+        assert sample.wait(timeout=60) == 0

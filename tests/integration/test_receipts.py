@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,7 @@ from services.documents.signing import HttpAuthority
 from tests.support import vault
 from tests.support.events import Scratch
 from tests.support.polling import eventually
-from tests.support.realm import Realm
+from tests.support.realm import Person, Realm
 from tests.support.receipts import MemoryLog, openssl_verifies
 from tests.support.rpc import Client, refusal
 from tests.support.tables import Tables
@@ -264,36 +264,30 @@ def test_an_authority_that_answers_something_else_is_unavailable(
 # ---- the service ----------------------------------------------------------------------------
 
 
-def receipt_of(documents: Client, token: str, document_id: str) -> documents_pb2.Receipt:
-    request = documents_pb2.GetReceiptRequest(document_id=document_id)
-    answer: documents_pb2.GetReceiptResponse = documents.get_receipt(request, token=token)
-    return answer.receipt
-
-
 def test_a_receipt_is_the_owners_and_of_those_it_is_shared_with(
     documents: Client, token: str, realm: Realm
 ) -> None:
     data = vault.unique_bytes()
     document_id = vault.deposit(documents, token, data).document_id
-    mine = receipt_of(documents, token, document_id)
+    mine = vault.receipt(documents, token, document_id)
     assert (mine.document_id, mine.sha256) == (document_id, vault.sha256(data))
     caf = realm.client_token("partner-caf")
     for other in (caf, realm.token("stranger"), realm.token("agent")):
-        refused = refusal(lambda: receipt_of(documents, other, document_id))  # noqa: B023
+        refused = refusal(lambda: vault.receipt(documents, other, document_id))  # noqa: B023
         assert (refused.code, refused.reason) == (grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND")
     share = documents_pb2.ShareDocumentRequest(
         document_id=document_id, administration="caf-martinique", purpose="essai"
     )
     share.expire_time.FromDatetime(datetime.now(UTC) + timedelta(hours=1))
     documents.share_document(share, token=token)
-    assert receipt_of(documents, caf, document_id).leaf_index == mine.leaf_index
+    assert vault.receipt(documents, caf, document_id).leaf_index == mine.leaf_index
 
 
 def test_the_log_tells_nothing_of_the_depositor(
     documents: Client, token: str, database: Tables
 ) -> None:
     document = vault.deposit(documents, token, vault.unique_bytes())
-    receipt = receipt_of(documents, token, document.document_id)
+    receipt = vault.receipt(documents, token, document.document_id)
     assert document.name not in str(receipt)
     assert document.owner_id not in str(receipt)
     (leaf,) = database.rows(
@@ -306,8 +300,9 @@ def test_the_log_tells_nothing_of_the_depositor(
 
 
 def test_the_database_refuses_to_alter_the_log(documents: Client, token: str, stack: Any) -> None:
-    receipt_of(documents, token, vault.deposit(documents, token, vault.unique_bytes()).document_id)
-    with httpx.Client(base_url=stack["gateway"]) as client:
+    document_id = vault.deposit(documents, token, vault.unique_bytes()).document_id
+    vault.receipt(documents, token, document_id)
+    with httpx.Client(base_url=stack["gateway"], timeout=30) as client:
         assert client.get("/v1/receipts/checkpoint").status_code == 200
     engine = create_engine(stack["postgres"]["databases"]["documents"])
     for statement in (
@@ -321,13 +316,18 @@ def test_the_database_refuses_to_alter_the_log(documents: Client, token: str, st
 
 
 class Http:
-    """A citizen at the gateway, and `backbone verify` on what it got."""
+    """A citizen at the gateway, with a token of now, and `backbone verify` on what it got."""
 
-    def __init__(self, stack: dict[str, Any], client: httpx.Client, token: str, folder: Path):
-        self.client, self.folder = client, folder
-        self.headers = {"Authorization": f"Bearer {token}"}
+    def __init__(
+        self, stack: dict[str, Any], client: httpx.Client, token: Callable[[], str], folder: Path
+    ) -> None:
+        self.client, self.folder, self._token = client, folder, token
         self.root = stack["authority"]["root"]
         self.key = str(self.checkpoint()["key"])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token()}"}
 
     def deposit(self, data: bytes) -> str:
         headers = self.headers | {
@@ -350,6 +350,15 @@ class Http:
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
+
+    def stamped(self, document_id: str) -> dict[str, Any]:
+        """The receipt with its time stamp, for which an answer waits a few seconds at most."""
+
+        def found() -> dict[str, Any] | None:
+            answer = self.receipt(document_id)
+            return answer if answer["receipt"]["timeStamp"] else None
+
+        return eventually(found, within=120)
 
     def checkpoint(self) -> dict[str, Any]:
         # Without a token: anybody may hold the log to it.
@@ -381,18 +390,20 @@ def http(
     stack: dict[str, Any],
     gateway: httpx.Client,
     documents: Client,
-    token: str,
+    realm: Realm,
+    person: Person,
     tmp_path: Path,
 ) -> Http:
+    token = realm.token_of(person)
     first = vault.deposit(documents, token, vault.unique_bytes()).document_id
-    receipt_of(documents, token, first)
-    return Http(stack, gateway, token, tmp_path)
+    vault.receipt(documents, token, first)
+    return Http(stack, gateway, lambda: realm.token_of(person), tmp_path)
 
 
 def test_a_deposit_is_proven_offline_with_its_time_stamp_and_the_logs_history(http: Http) -> None:
     old = http.checkpoint()
     data = vault.unique_bytes()
-    answer = http.receipt(http.deposit(data))
+    answer = http.stamped(http.deposit(data))
     sizes = notes.read(old["checkpoint"]).size, int(answer["receipt"]["treeSize"])
     proof = http.write("proof.json", http.consistency(*sizes))
     kept = http.write("old.json", old)
@@ -442,11 +453,7 @@ def test_without_the_authority_a_receipt_comes_without_its_stamp_and_gets_it_lat
     assert result.exit_code == 1
     assert "✗ time stamp   the receipt carries none" in result.output
     deploy.local.start("authority")
-    later = eventually(
-        lambda: (found := http.receipt(document_id))["receipt"]["timeStamp"] and found,
-        within=90,
-    )
-    result = http.verify(later, data)
+    result = http.verify(http.stamped(document_id), data)
     assert result.exit_code == 0, result.output
 
 
@@ -479,12 +486,14 @@ def test_no_deposit_is_missing_from_the_log_when_the_service_is_killed(
 
     with ThreadPoolExecutor(4) as pool:
         writers = [pool.submit(write) for _ in range(4)]
-        for _ in range(5):
-            before = len(acknowledged)
-            eventually(lambda: len(acknowledged) > before + 10)  # noqa: B023
-            os.kill(deploy.local.pid("documents"), signal.SIGKILL)
-            deploy.local.wait_healthy("documents")
-        done.set()
+        try:
+            for _ in range(5):
+                before = len(acknowledged)
+                eventually(lambda: len(acknowledged) > before + 10)  # noqa: B023
+                os.kill(deploy.local.pid("documents"), signal.SIGKILL)
+                deploy.local.wait_healthy("documents")
+        finally:
+            done.set()
         for writer in writers:
             writer.result(60)
 
@@ -492,7 +501,8 @@ def test_no_deposit_is_missing_from_the_log_when_the_service_is_killed(
         "SELECT 1 FROM documents.documents WHERE state = 'CHECKING'"
         " OR state = 'AVAILABLE' AND leaf_index IS NULL"
     )
-    eventually(lambda: not database.count(waiting))
+    # What kills interrupted is tried again later and later.
+    eventually(lambda: not database.count(waiting), within=120)
     rows = database.rows(
         "SELECT document_id, leaf_index FROM documents.documents WHERE state = 'AVAILABLE'"
     )
@@ -507,5 +517,5 @@ def test_no_deposit_is_missing_from_the_log_when_the_service_is_killed(
     assert set(places) <= set(range(len(leaves)))
     assert set(acknowledged) <= {str(row["document_id"]) for row in rows}
     for document_id, data in list(acknowledged.items())[::7]:
-        result = http.verify(http.receipt(document_id), data)
+        result = http.verify(http.stamped(document_id), data)
         assert result.exit_code == 0, result.output

@@ -80,7 +80,9 @@ def stored(stack: dict[str, Any]) -> Callable[[str], Store]:
 
 @pytest.fixture
 def deposited(documents: Client, token: str, database: Tables) -> Callable[..., str]:
-    """A document of `side`; `ends_in` seconds before `years` after its deposit are over."""
+    """A document of `side`; `ends_in` seconds before `years` after its deposit are over: as many as
+    a busy machine needs to give it its class, and to see that it is kept.
+    """
 
     def deposit(years: int = 0, ends_in: int = 0) -> str:
         document_id = vault.deposit(documents, token, vault.unique_bytes()).document_id
@@ -111,7 +113,7 @@ def refused(answer: httpx.Response, status: int, reason: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def destroyed(side: Side, document_id: str, within: float = 60) -> dict[str, Any]:
+def destroyed(side: Side, document_id: str, within: float = 120) -> dict[str, Any]:
     """What proves the destruction of a document, once it is there."""
 
     def proof() -> dict[str, Any] | None:
@@ -236,7 +238,8 @@ def test_what_was_decided_before_a_crash_is_locked_after_it(
     # As a process leaves it that dies between its commit and the store.
     database.rows(
         "UPDATE documents.documents SET retention_class = 'courant', lock_pending = true,"
-        " retain_until = date_trunc('second', now()) + interval '1 minute' WHERE document_id = %s",
+        " retain_until = date_trunc('second', now()) + interval '10 minutes'"
+        " WHERE document_id = %s",
         document_id,
     )
     eventually(lambda: stored(document_id).retention(), what="the lock")
@@ -252,7 +255,7 @@ def test_a_document_is_destroyed_at_its_end_with_a_proof_that_holds_offline(
     stored: Callable[[str], Store],
     tmp_path: Path,
 ) -> None:
-    document_id = deposited(years=5, ends_in=8)
+    document_id = deposited(years=5, ends_in=15)
     document = keep(side, document_id, "courant")
     stored(document_id).refuses_deletion()
     proof = destroyed(side, document_id)
@@ -286,7 +289,7 @@ def test_a_document_is_destroyed_at_its_end_with_a_proof_that_holds_offline(
 def test_at_the_end_of_a_retention_to_review_the_owner_is_told_and_decides(
     side: Side, deposited: Callable[..., str]
 ) -> None:
-    document_id = deposited(years=5, ends_in=6)
+    document_id = deposited(years=5, ends_in=12)
     keep(side, document_id, "marche-public")
 
     def told() -> bool:
@@ -296,7 +299,7 @@ def test_at_the_end_of_a_retention_to_review_the_owner_is_told_and_decides(
             for entry in entries
         )
 
-    eventually(told, 60, "the owner to be told")
+    eventually(told, 120, "the owner to be told")
     assert side.get(path(document_id)).status_code == 200
     assert side.delete(path(document_id)).status_code == 200
 
@@ -491,17 +494,22 @@ def test_an_erasure_keeps_what_is_held_and_says_so_and_goes_on_when_it_is_free(
     assert ("key", "") not in counts(waits)
     assert counts(certified(gateway, waits))["document", "LEGAL_HOLD"] == 1
     request = keyring_pb2.GetKeysRequest(owner_id=person.account_id)
-    service = realm.client_token("documents")
-    assert clients["identity"].get_keys(request, token=service).keys
+
+    def keys() -> Any:
+        token = realm.client_token("documents")
+        return clients["identity"].get_keys(request, token=token).keys
+
+    assert keys()
     assert mine & objects.keys() == kept_by_hold | kept_by_lock
 
-    assert admin.post(path(held, "holds", hold_id, "release")).status_code == 200
-    done = eventually(lambda: erasure(0), 60, "the erasure of what was held")
+    # With a token of now: the first one may be as old as what went before took.
+    releasing = Side(gateway, realm.token("admin"))
+    assert releasing.post(path(held, "holds", hold_id, "release")).status_code == 200
+    done = eventually(lambda: erasure(0), 120, "the erasure of what was held")
     assert counts(done)["document", ""] == 3
     assert counts(done)["key", ""] == 1
     assert counts(certified(gateway, done)) == counts(done)
-    told = refusal(lambda: clients["identity"].get_keys(request, token=service))
-    assert told.reason == "KEY_DESTROYED"
+    assert refusal(keys).reason == "KEY_DESTROYED"
     # The retained one has neither a row nor a key, and goes when its locks do.
     assert mine & objects.keys() == kept_by_lock
     for query in (

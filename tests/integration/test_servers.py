@@ -54,12 +54,12 @@ def test_an_rpc_that_no_contract_has_is_unimplemented(
 @pytest.mark.parametrize("area", AREAS)
 def test_operators_see_life_readiness_and_metrics(area: str, stack: dict[str, Any]) -> None:
     ops = stack["services"][area]["ops"]
-    assert httpx.get(f"{ops}/livez").json() == {"status": "alive"}
-    ready = httpx.get(f"{ops}/readyz")
-    assert (ready.status_code, ready.json()["status"]) == (200, "ready")
-    metrics = httpx.get(f"{ops}/metrics")
-    assert "rpc_server_call_duration_seconds" in metrics.text
-    assert httpx.get(f"{ops}/nothing").status_code == 404
+    with httpx.Client(base_url=ops, timeout=30) as client:
+        assert client.get("/livez").json() == {"status": "alive"}
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        assert "rpc_server_call_duration_seconds" in client.get("/metrics").text
+        assert client.get("/nothing").status_code == 404
 
 
 def test_reading_another_service_s_tables_is_refused_by_the_database(

@@ -149,9 +149,11 @@ def test_sessions_are_listed_and_end_together(
 
     def signed_in_again() -> bool:
         token, _, session_id = opened(realm, person)
-        if code(lambda: calls["documents"](token)) != OK:
+        try:
+            calls["documents"](token)
+            found = identity.list_sessions(sessions_pb2.ListSessionsRequest(), token=token).sessions
+        except grpc.RpcError:  # what was issued up to the end is refused: by all, not at once
             return False
-        found = identity.list_sessions(sessions_pb2.ListSessionsRequest(), token=token).sessions
         return session_id in {each.session_id for each in found}
 
     # Who signs in after keeps theirs.
@@ -195,7 +197,7 @@ def test_a_disabled_account_is_refused_until_it_is_enabled(
         return code(partial(calls["documents"], str(tokens["access_token"]))) == OK
 
     # Tokens that a clock ahead of ours may have dated later are refused for the leeway, too.
-    eventually(back, within=30)
+    eventually(back)
     assert code(lambda: calls["documents"](token)) == REFUSED
 
 
@@ -221,7 +223,7 @@ def test_who_is_an_agent_no_more_is_refused_what_their_tokens_still_say(
         agent_still = "organization" in said or "agent" in said["realm_access"]["roles"]
         return not agent_still and code(partial(calls["documents"], fresh)) == OK
 
-    eventually(signs_in_as_a_citizen, within=20)
+    eventually(signs_in_as_a_citizen)
 
 
 def test_an_administrator_disables_neither_themselves_nor_nobody(
@@ -294,7 +296,8 @@ def test_a_live_inbox_ends_with_its_session(
     realm: Realm, person: Person, identity: Client, notifications: Client
 ) -> None:
     token, _, session_id = opened(realm, person)
-    stream = notifications.watch_inbox(notifications_pb2.WatchInboxRequest(), token=token)
+    request = notifications_pb2.WatchInboxRequest()
+    stream = notifications.watch_inbox(request, token=token, timeout=60)
     stream.initial_metadata()
     identity.end_session(sessions_pb2.EndSessionRequest(session_id=session_id), token=token)
     assert list(stream) == []

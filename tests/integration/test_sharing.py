@@ -30,7 +30,7 @@ PUBLIC, INTERNAL = "public.documents.v1.Document", "administration.documents.v1.
 VILLE, CAF = "ville-fort-de-france", "caf-martinique"
 PDF = (Path(__file__).resolve().parents[2] / "deploy/demo/attestation.pdf").read_bytes()
 # What a share's end promises, and what a busy machine needs beside it.
-AT_ONCE, SLACK = 1.0, 2.0
+AT_ONCE, SLACK = 1.0, 9.0
 WINDOW = 256 * 1024
 
 
@@ -116,7 +116,7 @@ def narrow(stack: dict[str, Any]) -> Iterator[Client]:
 
 def cut(stack: dict[str, Any]) -> float:
     """How many readings were broken off, as the service counts them."""
-    text = httpx.get(f"{stack['services']['documents']['ops']}/metrics").text
+    text = httpx.get(f"{stack['services']['documents']['ops']}/metrics", timeout=30).text
     return sum(
         float(line.rpartition(" ")[2])
         for line in text.splitlines()
@@ -192,7 +192,7 @@ def test_the_end_of_a_share_is_published_once_with_its_cause(
         revoked = share(documents, token, document_id, administration=CAF)
         revoke(documents, token, revoked)
         over = share(
-            documents, token, document_id, administration=VILLE, lasting=timedelta(seconds=1)
+            documents, token, document_id, administration=VILLE, lasting=timedelta(seconds=3)
         )
         personal = share(documents, token, document_id, account_id=friend.account_id)
         revoke(documents, token, personal)
@@ -349,7 +349,7 @@ def test_an_agent_passes_on_what_the_owner_consents_to(
         states = {item.share_id: item.end for item in listed(documents, token, document_id)}
         return states[made.share_id] == sharing_pb2.SHARE_END_CONSENT_REVOKED
 
-    eventually(ended, within=10)
+    eventually(ended)
 
 
 def test_revoking_a_consent_cuts_off_whoever_reads_by_it(

@@ -140,7 +140,7 @@ def attacks(signer: Signer, realm: Realm, owner: Person) -> Iterator[tuple[str, 
         yield f"audience {audience}", signer.token(aud=audience)
     yield "expired", signer.token(iat=now - 400, exp=now - 60)
     yield "never expires", signer.token(exp=None)
-    yield "not valid yet", signer.token(nbf=now + 60)
+    yield "not valid yet", signer.token(nbf=now + 3600)
     yield "issued tomorrow", signer.token(iat=now + 86_400)
     yield "nobody's", signer.token(sub=None)
     yield "bound by a certificate", signer.token(cnf={"x5t#S256": "a"})

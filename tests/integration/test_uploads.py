@@ -129,7 +129,7 @@ def test_the_store_takes_what_was_announced_and_nothing_else(
     assert quarantined(upload.document_id) == 0
     send(part, data)
     # What is in the quarantine is read by nobody.
-    assert httpx.get(f"{part.url}/{upload.document_id}/000000").status_code == 403
+    assert httpx.get(f"{part.url}/{upload.document_id}/000000", timeout=30).status_code == 403
     refused = refusal(lambda: vault.read(documents, token, upload.document_id))
     assert refused.reason == "DOCUMENT_NOT_FOUND"
 

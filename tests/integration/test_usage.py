@@ -70,7 +70,7 @@ def test_usage_is_what_is_kept(
     database.rows(
         "UPDATE documents.documents SET expire_time = now() WHERE document_id = %s", document_id
     )
-    eventually(lambda: used(documents, token) == (0, 0), within=30)
+    eventually(lambda: used(documents, token) == (0, 0))
 
 
 def over_quota(found: Refusal, most: int, would: int) -> None:

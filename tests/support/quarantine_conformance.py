@@ -16,10 +16,11 @@ def later(seconds: float = 60) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-def send(form: Form, data: bytes, **changed: str) -> int:
+def send(form: Form, content: bytes, **changed: str) -> int:
     """As a browser does; the status that is answered."""
-    files = {"file": ("part", data)}
-    return httpx.post(form.url, data={**form.fields, **changed}, files=files).status_code
+    files = {"file": ("part", content)}
+    data = {**form.fields, **changed}
+    return httpx.post(form.url, data=data, files=files, timeout=30).status_code
 
 
 class QuarantineConformance:
@@ -69,7 +70,7 @@ class QuarantineConformance:
     ) -> None:
         form = quarantine.form(f"{document_id}/000000", SIZE, later())
         assert send(form, unique_bytes(SIZE)) < 300
-        assert httpx.get(f"{form.url}/{document_id}/000000").status_code == 403
+        assert httpx.get(f"{form.url}/{document_id}/000000", timeout=30).status_code == 403
         quarantine.empty(document_id)
 
     def test_a_sweep_leaves_what_is_young(

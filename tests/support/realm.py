@@ -287,11 +287,12 @@ class Realm:
 
     def _deleted(self, account_id: str) -> bool:
         """False while the realm is changing the same account for somebody else."""
+        busy = (HTTPStatus.CONFLICT, HTTPStatus.INTERNAL_SERVER_ERROR)
         try:
             self._admin.delete_user(account_id)
         except KeycloakDeleteError as error:
             # A test may have had it erased.
-            if error.response_code not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
+            if error.response_code not in (*busy, HTTPStatus.NOT_FOUND):
                 raise
             return bool(error.response_code == HTTPStatus.NOT_FOUND)
         return True

@@ -4,11 +4,12 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 
+import grpc
 from administration.documents.v1 import deposits_pb2, documents_pb2
 from administration.documents.v1.documents_pb2 import DepositDocumentRequest, Document
 
 from tests.support.polling import eventually
-from tests.support.rpc import Client
+from tests.support.rpc import Client, Refusal
 
 CHUNK_BYTES = 64 * 1024
 
@@ -73,6 +74,26 @@ def sent(documents: Client, token: str, data: bytes, **header: str) -> Document:
         messages, token=token
     )
     return answer.document
+
+
+def receipt(
+    documents: Client, token: str, document_id: str, version: int = 0
+) -> documents_pb2.Receipt:
+    """The receipt of a deposit, once it has its place in the log: what an answer does not wait for
+    for ever.
+    """
+    request = documents_pb2.GetReceiptRequest(document_id=document_id, version=version)
+
+    def given() -> documents_pb2.Receipt | None:
+        try:
+            found: documents_pb2.Receipt = documents.get_receipt(request, token=token).receipt
+        except grpc.RpcError as error:
+            if Refusal(error).reason == "RECEIPT_PENDING":
+                return None
+            raise
+        return found
+
+    return eventually(given)
 
 
 def read(

@@ -82,15 +82,18 @@ def test_a_share_ends_in_the_future() -> None:
         Terms("essai", now).require_ahead(now)
 
 
-def test_a_reading_is_overdue_until_it_was_seen_to_stand_and_again_later() -> None:
+def test_a_reading_is_overdue_until_it_was_seen_to_stand_and_again_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     readings, call, share = Readings(), object(), uuid.uuid4()
     with readings.of(share, call) as reading:  # type: ignore[arg-type]
         assert readings.overdue() == [reading]
         reading.seen()
         assert readings.overdue() == []
-        deadline = time.monotonic() + 10 * FRESH_SECONDS
-        while not readings.overdue():
-            assert time.monotonic() < deadline
+        monkeypatch.setattr(time, "monotonic", lambda: now + FRESH_SECONDS)
+        assert readings.overdue() == [reading]
     assert readings.overdue() == []
 
 

@@ -15,6 +15,8 @@ from backbone import contracts, errors
 from services.gateway.edge import Edge
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+# Seconds: more than any answer needs that is to come, even on a busy machine.
+CALL_TIMEOUT = 3
 
 
 class Services:
@@ -120,7 +122,7 @@ def running() -> Iterator[tuple[Services, Edge]]:
         cors_origins="https://mon.espace.mq",
         issuer="https://realm.example/realms/administration",
         max_body_bytes="4096",
-        call_timeout="1",
+        call_timeout=str(CALL_TIMEOUT),
     )
     yield services, edge
     edge.stop()
@@ -145,7 +147,7 @@ def client(services: Services, edge: Edge) -> Iterator[httpx.Client]:
         yield http
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 5) -> None:
+def eventually(holds: Callable[[], bool], seconds: float = 30) -> None:
     """Waits until `holds`; fails when it does not in time."""
     deadline = time.monotonic() + seconds
     while not holds():

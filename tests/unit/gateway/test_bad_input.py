@@ -137,7 +137,7 @@ def test_unknown_paths_and_methods(client: httpx.Client) -> None:
 
 
 def test_what_is_not_http_is_a_problem_too(edge: Edge) -> None:
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=20) as connection:
         connection.sendall(b"NOT HTTP AT ALL\r\n\r\n")
         answer = b""
         while piece := connection.recv(4096):

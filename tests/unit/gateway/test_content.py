@@ -169,12 +169,12 @@ def test_a_body_cut_short_is_never_whole(
 def test_leaving_ends_the_read(client: httpx.Client, services: Services) -> None:
     def slow(request: Any, context: Any) -> Iterator[Any]:
         yield from [next(read(request, context))]
-        services.ended.wait(10)
+        services.ended.wait(20)
 
     services.answers["ReadContent"] = slow
     with client.stream("GET", PATH) as response:
         assert response.status_code == 200
-    assert services.ended.wait(5)
+    assert services.ended.wait(20)
 
 
 def test_a_version_is_asked_for_by_number(client: httpx.Client, services: Services) -> None:

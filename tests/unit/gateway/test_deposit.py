@@ -127,7 +127,7 @@ def test_a_refusal_comes_before_the_upload_is_over(services: Services, edge: Edg
         raise TooLarge("At most 10 bytes.")
 
     services.answers["DepositDocument"] = refuse
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=20) as connection:
         connection.sendall(
             b"POST /v1/documents HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n"
             b"Content-Disposition: attachment; filename=x\r\n\r\nfirst bytes"
@@ -158,10 +158,10 @@ def test_an_upload_that_breaks_off_is_cancelled(services: Services, edge: Edge) 
         # grpcio's server may end the iterator as if the client had finished: the call tells.
         with contextlib.suppress(grpc.RpcError):
             list(requests)
-        cancelled.append(services.ended.wait(5) and not context.is_active())
+        cancelled.append(services.ended.wait(20) and not context.is_active())
 
     services.answers["DepositDocument"] = take
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=20) as connection:
         connection.sendall(
             b"POST /v1/documents HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n"
             b"Content-Disposition: attachment; filename=x\r\n\r\nhalf"

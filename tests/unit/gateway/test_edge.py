@@ -148,7 +148,7 @@ def test_a_stop_lets_a_request_finish_and_frees_the_port(services: Services) -> 
     release = threading.Event()
 
     def slow(*_: Any) -> Any:
-        release.wait(5)
+        release.wait(20)
         return identity_pb2.GetMeResponse()
 
     services.answers["GetMe"] = slow
@@ -167,7 +167,7 @@ def test_a_stop_lets_a_request_finish_and_frees_the_port(services: Services) -> 
     stopping.start()
     eventually(lambda: edge.check_ready() is not None)
     release.set()
-    asking.join(5)
+    asking.join(20)
     stopping.join(10)
     assert answers == [200]
     assert not stopping.is_alive()

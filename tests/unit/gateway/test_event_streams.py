@@ -110,33 +110,33 @@ def test_headers_come_before_the_first_event_and_leaving_ends_the_call(
 ) -> None:
     def watch(_: Any, context: Any) -> Iterator[Any]:
         begin(context)
-        services.ended.wait(10)
+        services.ended.wait(20)
         yield entry(1)
 
     services.answers["WatchInbox"] = watch
     with client.stream("GET", PATH) as response:
         assert response.status_code == 200
         assert not services.ended.is_set()
-    assert services.ended.wait(5), "the service's call outlived its client"
+    assert services.ended.wait(20), "the service's call outlived its client"
 
 
 def test_a_service_that_does_not_begin_is_a_problem(
     services: Services, client: httpx.Client
 ) -> None:
     def watch(_: Any, context: Any) -> Iterator[Any]:
-        services.ended.wait(10)
+        services.ended.wait(20)
         yield entry(1)
 
     services.answers["WatchInbox"] = watch
     assert problem_of(client.get(PATH))["status"] == 504
-    assert services.ended.wait(5)
+    assert services.ended.wait(20)
 
 
 def test_stopping_the_gateway_ends_the_streams(services: Services) -> None:
     def watch(_: Any, context: Any) -> Iterator[Any]:
         begin(context)
         yield entry(1)
-        services.ended.wait(10)
+        services.ended.wait(20)
 
     services.answers["WatchInbox"] = watch
     edge: Edge = start_edge(services)
@@ -149,7 +149,7 @@ def test_stopping_the_gateway_ends_the_streams(services: Services) -> None:
         assert [line for line in lines if line.startswith("event: problem")] == []
         stopper.join(10)
         assert not stopper.is_alive()
-    assert services.ended.wait(5)
+    assert services.ended.wait(20)
 
 
 def test_silence_is_told_apart_from_a_message() -> None:

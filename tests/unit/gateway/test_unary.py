@@ -20,7 +20,13 @@ from backbone.errors import (
     Unavailable,
 )
 from services.gateway.edge import Edge
-from tests.unit.gateway.conftest import TRACE_ID, Services, problem_of, start_edge
+from tests.unit.gateway.conftest import (
+    CALL_TIMEOUT,
+    TRACE_ID,
+    Services,
+    problem_of,
+    start_edge,
+)
 
 ID = "0190a1b2-0000-7000-8000-000000000001"
 STEP_UP = "INSUFFICIENT_USER_AUTHENTICATION"
@@ -242,7 +248,7 @@ def test_a_token_that_cannot_be_one_is_refused_before_any_call(
 def test_a_service_that_is_slow_or_away_is_a_problem_without_its_words(
     services: Services, client: httpx.Client
 ) -> None:
-    services.answers["GetMe"] = lambda _, context: services.ended.wait(5)
+    services.answers["GetMe"] = lambda _, context: services.ended.wait(20)
     slow = problem_of(client.get("/v1/me"))
     assert (slow["status"], slow["reason"]) == (504, "DEADLINE_EXCEEDED")
 
@@ -273,8 +279,7 @@ def test_a_long_poll_may_take_as_long_as_its_contract_says(
     client: httpx.Client, services: Services
 ) -> None:
     def slow(request: Any, context: Any) -> exchange_pb2.ListFeedEventsResponse:
-        # Longer than the call timeout that these tests set.
-        time.sleep(1.5)
+        time.sleep(1.2 * CALL_TIMEOUT)
         assert context.time_remaining() > 30
         return exchange_pb2.ListFeedEventsResponse(next_cursor="c")
 
