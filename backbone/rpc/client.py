@@ -21,6 +21,12 @@ from backbone.service_token import ServiceToken
 from backbone.settings import PREFIX, ClientSettings, RealmSettings, load
 
 CALL_SECONDS = 5.0
+# A restarted server is found again at once, within the retries below, and not after the default two
+# minutes of backoff.
+RECONNECTING = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+]
 # gRPC's own retries: only where the server has not seen the call, or says so (UNAVAILABLE).
 SERVICE_CONFIG = orjson.dumps(
     {
@@ -85,7 +91,7 @@ class GrpcClient(DependencyProvider):  # type: ignore[misc]
             address: str
 
         self._channel = grpc.insecure_channel(
-            load(Address).address, options=[("grpc.service_config", SERVICE_CONFIG)]
+            load(Address).address, options=[("grpc.service_config", SERVICE_CONFIG), *RECONNECTING]
         )
         token = ServiceToken(load(RealmSettings), load(ClientSettings))
         self._stub = Stub(contracts.SERVICES[self.area], self._channel, token)

@@ -157,17 +157,8 @@ def test_the_keyring_comes_back_and_so_do_deposits_and_contents(
     with realm.person() as other:
         # Whose key nobody has asked for yet.
         token = realm.token_of(other)
-
-        def deposited() -> str:
-            try:
-                return vault.deposit(documents, token, data).document_id
-            except grpc.RpcError as error:
-                # Documents may not have found the keyring again.
-                if Refusal(error).reason != "KEYRING_UNAVAILABLE":
-                    raise
-                return ""
-
-        assert vault.read(documents, token, eventually(deposited))[1] == data
+        document_id = vault.deposit(documents, token, data).document_id
+        assert vault.read(documents, token, document_id)[1] == data
 
 
 def test_with_its_owners_keys_a_content_is_gone_although_the_object_is_there(

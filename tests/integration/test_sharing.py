@@ -30,7 +30,7 @@ PUBLIC, INTERNAL = "public.documents.v1.Document", "administration.documents.v1.
 VILLE, CAF = "ville-fort-de-france", "caf-martinique"
 PDF = (Path(__file__).resolve().parents[2] / "deploy/demo/attestation.pdf").read_bytes()
 # What a share's end promises, and what a busy machine needs beside it.
-AT_ONCE, SLACK = 1.0, 9.0
+AT_ONCE, SLACK = 1.0, 4.0
 WINDOW = 256 * 1024
 
 
