@@ -18,7 +18,7 @@ FACTS_OF_A_KEY = 20
 CONSUMERS = 2
 HELD_SECONDS = 5.0
 # Twelve attempts over a quarter of an hour are the default: as many of each kind, sooner.
-SETTINGS = {"BACKBONE_EVENT_ATTEMPTS": "8", "BACKBONE_EVENT_PAUSE": "0.05"}
+SETTINGS = {"BACKBONE_EVENT_ATTEMPTS": "10", "BACKBONE_EVENT_PAUSE": "0.05"}
 
 
 def run(stack: Stack, seed: int, scale: float) -> Verdict:

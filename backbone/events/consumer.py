@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 BATCH = 500
 # What kafka-python fetched of one partition is given whole before the next one's: a backlog of one
 # does not keep the others waiting for longer than about a batch.
-PARTITION_BYTES = 256 * 1024
+PARTITION_BYTES = 64 * 1024
 POLL_SECONDS = 0.2
 SILENCE_SECONDS = 5.0
 SESSION_SECONDS = 10.0
