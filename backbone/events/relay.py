@@ -141,6 +141,8 @@ class Relay:
             client_id="backbone-relay",
             acks="all",
             enable_idempotence=True,
+            # What is given to it goes out together, when it is flushed.
+            linger_ms=1000,
             batch_size=256 * 1024,
             # Longer than a flush: no batch is given up while a later one of its partition, which
             # may hold later events of its keys, is still sent.
