@@ -31,7 +31,7 @@ class UploadSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=f"{PREFIX}UPLOADS_")
 
     max_bytes: int = Field(default=5 * 1024**3, ge=1, description="of a document")
-    part_bytes: int = Field(default=16 * 1024**2, ge=1024**2, description="of a part")
+    part_bytes: int = Field(default=8 * 1024**2, ge=1024**2, description="of a part")
     seconds: int = Field(default=86_400, ge=60, le=6 * 86_400, description="until it is forgotten")
     owner_limit: int = Field(default=20, ge=1, description="that one owner may have open")
 

@@ -18,7 +18,7 @@ from tests.support.realm import Realm
 from tests.support.rpc import Client, refusal
 from tests.support.tables import Tables
 
-PART = 16 * 1024 * 1024
+PART = 8 * 1024 * 1024
 
 
 def opened(documents: Client, token: str, data: bytes, **values: Any) -> Upload:
