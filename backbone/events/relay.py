@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 BATCH = 1000
 # A batch costs about as much for one event as for ten: after a few, more are waited for.
 FEW = 50
-GATHER_SECONDS = 0.002
+GATHER_SECONDS = 0.004
 # Of data in one batch, and one event on top: the relay's memory does not grow with the backlog.
 BATCH_BYTES = 8 * 1024 * 1024
 # Another process's commit does not wake this one: it is polled, more slowly while nothing comes.
