@@ -55,3 +55,17 @@ def main() -> None:
     except (ConfigurationError, ContractError, LookupError, ValueError) as error:
         click.echo(f"backbone: {error}", err=True)
         sys.exit(2)
+    except Exception as error:
+        if not _away(error):
+            raise
+        click.echo(f"backbone: {str(error).splitlines()[0]}", err=True)
+        sys.exit(2)
+
+
+def _away(error: Exception) -> bool:
+    """Whether what a command needs does not answer: Kafka or PostgreSQL."""
+    # Imported here, as above.
+    from kafka.errors import KafkaError
+    from sqlalchemy.exc import OperationalError
+
+    return isinstance(error, KafkaError | OperationalError)

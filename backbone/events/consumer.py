@@ -22,6 +22,7 @@ from backbone.backoff import Backoff
 from backbone.database import DatabasePool
 from backbone.events import topics
 from backbone.events.apply import OUTAGES, Applier, Handler
+from backbone.events.forgetting import EVERY_SECONDS, Forgetting
 from backbone.settings import EventSettings, KafkaSettings, load
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ Offsets = dict[TopicPartition, OffsetAndMetadata]
 
 
 class EventConsumer(SharedExtension):  # type: ignore[misc]
-    """Two threads: one polls Kafka, one retries what is parked."""
+    """Three threads: one polls Kafka, one retries what is parked, one keeps the inbox small."""
 
     pool = DatabasePool()
 
@@ -77,8 +78,10 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
         self._applier = Applier(
             self.container.service_name, self.pool.transactions, self._handlers, load(EventSettings)
         )
+        self._forgetting = Forgetting(self.pool.transactions, self._topics)
         self._spawn(self._consume, "consumer")
         self._spawn(self._retry_parked, "parked")
+        self._spawn(self._forget, "forgetting")
 
     def stop(self) -> None:
         """Finishes the batch at hand, commits, leaves the group."""
@@ -124,6 +127,10 @@ class EventConsumer(SharedExtension):  # type: ignore[misc]
     def _retry_parked(self) -> None:
         if not self._applier.retry_parked():
             self._stopping.wait(PARKED_SECONDS)
+
+    def _forget(self) -> None:
+        if not self._forgetting.step():
+            self._stopping.wait(EVERY_SECONDS)
 
     def _consume(self) -> None:
         """Polls until the service stops, or this consumer is deaf.

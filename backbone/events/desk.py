@@ -121,7 +121,8 @@ class Desk:
 
     def replay(self, since: datetime) -> Iterator[tuple[int, int, int]]:
         """Reads the consumer's topics again from a moment and parks, to be applied now, every event
-        that was never applied. Those that were are left alone: replaying twice changes nothing.
+        that was never applied. Those that were, or wait to be, are left alone: replaying twice
+        changes nothing.
 
         Yields, as it goes: records read, records in all, events parked.
         """
@@ -152,8 +153,7 @@ class Desk:
                     # It is among the dead letters, and reads no better today.
                     continue
                 if not session.scalar(select(exists().where(inbox.c.event_id == received.id))):
-                    parking.park(record)
-                    count += 1
+                    count += parking.park(record)
         return count
 
     def lag(self) -> list[Line]:
@@ -186,9 +186,18 @@ class Desk:
 def tail(
     kafka: KafkaSettings, wanted: set[str], since: datetime | None, follow: bool
 ) -> Iterator[Line]:
-    """Events of topics as they are on Kafka, from a moment on, or from now on."""
+    """Events of topics as they are on Kafka, from a moment on, or from now on.
+
+    Raises:
+        LookupError: Kafka lacks one of the topics.
+    """
     reader = KafkaConsumer(**topics.client_options(kafka), enable_auto_commit=False)
     try:
+        if missing := [topic for topic in sorted(wanted) if not _partitions(reader, {topic})]:
+            raise LookupError(
+                f"Kafka has no topic {', '.join(missing)}: `backbone topics plan` names those that"
+                " there should be"
+            )
         ends = _from(reader, wanted, since)
         while follow or any(reader.position(place) < end for place, end in ends.items()):
             for place, records in reader.poll(timeout_ms=500).items():

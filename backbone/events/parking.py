@@ -46,11 +46,13 @@ class Parking:
         self._consumer = consumer
         self._settings = settings
 
-    def park(self, record: ConsumerRecord, cause: str = "") -> None:
-        """Parks a record: because it failed (`cause`), or behind another one of its key."""
+    def park(self, record: ConsumerRecord, cause: str = "") -> bool:
+        """Parks a record: because it failed (`cause`), or behind another one of its key. False when
+        it is parked already.
+        """
         if cause:
             log.warning("parked %s: %s", _place(record), cause)
-        self._session.execute(
+        added = self._session.execute(
             insert(parked)
             .values(
                 **_columns(record),
@@ -60,7 +62,9 @@ class Parking:
                 next_attempt_time=func.now() + (self._pause(1) if cause else timedelta()),
             )
             .on_conflict_do_nothing()
+            .returning(parked.c.position)
         )
+        return added.first() is not None
 
     def bury(self, record: ConsumerRecord, cause: str) -> None:
         """Puts a record among the dead letters: the table, and the topic ``<topic>.dead``."""

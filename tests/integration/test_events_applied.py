@@ -14,9 +14,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backbone.database import current_session
 from backbone.errors import Unavailable
-from backbone.events import envelope
+from backbone.events import envelope, forgetting
 from backbone.events.apply import PART, Applier
 from backbone.events.envelope import Received
+from backbone.events.topics import retention_days
 from backbone.settings import EventSettings
 from tests.support.events import TOPIC, Scratch, fact
 from tests.support.polling import eventually
@@ -124,6 +125,28 @@ def test_events_are_applied_in_their_order(consumer: Consumer) -> None:
     consumer.applier.apply([consumer.record("a", 1), consumer.record("b", 1)])
     consumer.applier.apply([consumer.record("a", 2)])
     assert consumer.effects() == ["a1", "b1", "a2"]
+
+
+def test_the_inbox_forgets_what_kafka_has_forgotten_and_nothing_else(
+    consumer: Consumer, scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "BATCH", 2)
+    kept = retention_days()[TOPIC] + forgetting.MARGIN_DAYS
+    consumer.applier.apply([consumer.record("a", number) for number in range(1, 5)])
+    with scratch.engine.begin() as connection:
+        ids = connection.execute(text("SELECT event_id FROM inbox")).scalars().all()
+        for event_id, days in zip(ids, (kept + 1, kept + 400, kept + 2, kept - 1), strict=True):
+            connection.execute(
+                text(
+                    "UPDATE inbox SET create_time = now() - make_interval(days => :days)"
+                    " WHERE event_id = :event_id"
+                ),
+                {"days": days, "event_id": event_id},
+            )
+    steps = forgetting.Forgetting(scratch.transactions, [TOPIC])
+    assert [steps.step(), steps.step()] == [True, False]
+    with scratch.engine.connect() as connection:
+        assert connection.execute(text("SELECT event_id FROM inbox")).scalars().all() == ids[3:]
 
 
 def test_an_event_is_applied_once_however_often_it_comes(consumer: Consumer) -> None:
