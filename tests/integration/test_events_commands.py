@@ -6,7 +6,9 @@ import re
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,13 +52,20 @@ class Operator:
         """Lines of a command about one key."""
         return [line for line in self.lines(command, *MINE) if line["key"] == log.key]
 
-    def begun(self, *arguments: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            (BACKBONE, "events", *arguments),
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    @contextmanager
+    def following(self, output: Path, *arguments: str) -> Iterator[None]:
+        """A command that goes on while the block runs, and what it says in a file."""
+        with (
+            output.open("w") as said,
+            subprocess.Popen(
+                (BACKBONE, "events", *arguments), env=self._environment, stdout=said
+            ) as process,
+        ):
+            try:
+                yield
+            finally:
+                process.terminate()
+                process.wait(60)
 
 
 @pytest.fixture
@@ -162,7 +171,7 @@ def test_how_far_a_consumer_is_behind_is_told_by_partition(operator: Operator, l
 
 
 def test_events_are_shown_from_a_moment_on_and_as_they_pass(
-    operator: Operator, log: Log, stack: dict[str, Any]
+    operator: Operator, log: Log, stack: dict[str, Any], tmp_path: Path
 ) -> None:
     since = moment()
     with tap(internal_options(stack), TOPIC) as topic:
@@ -174,19 +183,15 @@ def test_events_are_shown_from_a_moment_on_and_as_they_pass(
     assert line["place"] == f"{record.partition}@{record.offset}"
     assert json.loads(line["data"])["documentId"] == log.key
 
-    following = operator.begun("tail", "--topic", TOPIC, "--from", since)
-    assert following.stdout is not None
-    try:
+    output = tmp_path / "tail"
+    with operator.following(output, "tail", "--topic", TOPIC, "--from", since):
         log.put(*log.shared())
-        for text in following.stdout:
-            if "DocumentShared" in text and log.key in text:
-                break
-        else:
-            raise AssertionError("it ended")
-    finally:
-        following.terminate()
-        following.wait(30)
-        following.stdout.close()
+
+        def shown_as_it_passes() -> bool:
+            lines = output.read_text().splitlines()
+            return any("DocumentShared" in line and log.key in line for line in lines)
+
+        eventually(shown_as_it_passes)
 
 
 @pytest.mark.parametrize(
