@@ -42,7 +42,7 @@ class Operator:
 
     def says(self, *arguments: str) -> str:
         done = self.runs(*arguments)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert done.returncode == 0, done.stderr
         return done.stdout
 
     def lines(self, *arguments: str) -> list[dict[str, Any]]:
