@@ -1,6 +1,5 @@
 """A JWS in its compact form (RFC 7515, section 3.1), taken apart. Nothing is verified here."""
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -27,12 +26,9 @@ def parts(text: str) -> Parts:
     return Parts(encoded, _decoded(payload), signed, _decoded(signature))
 
 
-@lru_cache(maxsize=64)
 def header(encoded: bytes) -> dict[str, Any]:
-    """Read only: all tokens of a key have the same one, which is decoded once.
-
-    Raises:
-        ValueError: it is none, or asks for an extension (`crit`).
+    """Raises:
+    ValueError: it is none, or asks for an extension (`crit`).
     """
     members = json_object(_decoded(encoded))
     if "crit" in members or "b64" in members:

@@ -72,6 +72,16 @@ def _two(environment: Environment, directory: Path, rate: str) -> None:
             _published(directory)
 
 
+def _services(environment: Environment, directory: Path, rate: str) -> None:
+    # As from one service to another: the publisher's own relay leads, and its commits wake it. The
+    # handler's process is there long before the warm-up ends.
+    with (
+        _service(environment, "publish", directory, rate),
+        _service(environment, "handle", directory, rate),
+    ):
+        _published(directory)
+
+
 def _peer(environment: Environment, directory: Path, rate: str) -> None:
     subprocess.run(
         child.python("bench.latency.peer", str(directory), rate),
@@ -130,8 +140,9 @@ def _section(figures: Figures) -> Section:
         rows,
         [
             "min, median and max are over the rounds.",
-            "In one process a commit wakes the relay; in two the publisher's process does not lead,"
-            " and the relay of the other finds its rows by polling.",
+            "From service to service, and in one process that does both, a commit wakes the relay;"
+            " in two processes of one service the publisher's does not lead, and the relay of the"
+            " other finds its rows by polling.",
             "No event was lost in any round: the bench fails if one is.",
             "The bench has a role and schema of its own, dropped at the end. Its events stay on"
             " `administration.notifications.v1.Delivery`, which no service reads, until they"
@@ -150,5 +161,5 @@ def _percentile(figure: list[float], percent: int) -> float:
 
 PEER = "bare kafka-python"
 SIDES: Mapping[str, Callable[[Environment, Path, str], None]] = {
-    "one process": _one, "two processes": _two, PEER: _peer,
+    "service to service": _services, "one process": _one, "two processes": _two, PEER: _peer,
 }  # fmt: skip
