@@ -87,4 +87,5 @@ ROLES = {"publish": Publishing, "handle": Handling, "both": Both, "count": Count
 
 if __name__ == "__main__":
     run(ROLES[sys.argv[1]])
-    pace.save(handled, directory / "handled.json")
+    if issubclass(ROLES[sys.argv[1]], Handling):
+        pace.save(handled, directory / "handled.json")
