@@ -5,11 +5,15 @@ from typing import Any
 
 import httpx
 import pytest
+from kafka import KafkaProducer
 
 from tests.support.events import Scratch, scratch_schema
 from tests.support.fake_realm import FakeRealm
+from tests.support.kafka import producer
 from tests.support.organisations import Side
 from tests.support.realm import Person
+from tests.support.tables import Tables
+from tests.support.told import Log, opened_log
 from tests.support.versitygw import Versitygw, versitygw
 
 
@@ -42,3 +46,16 @@ def scratch(stack: dict[str, Any]) -> Iterator[Scratch]:
 def side(gateway: httpx.Client, person: Person, token: str) -> Side:
     """`person`, as they call the gateway."""
     return Side(gateway, token, person.account_id)
+
+
+@pytest.fixture(scope="module")
+def kafka(stack: dict[str, Any]) -> Iterator[KafkaProducer]:
+    with producer(stack) as opened:
+        yield opened
+
+
+@pytest.fixture
+def log(kafka: KafkaProducer, database: Tables) -> Iterator[Log]:
+    """Events of a document of this test alone, as notifications gets them."""
+    with opened_log(kafka, database) as opened:
+        yield opened

@@ -1,7 +1,5 @@
 """Every access rule of every contract, as the running services apply it."""
 
-from typing import Any
-
 import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
@@ -10,7 +8,7 @@ from backbone import contracts
 from tests.support.fake_realm import FakeRealm, forged
 from tests.support.polling import eventually
 from tests.support.realm import Person, Realm
-from tests.support.rpc import ENDS_ITS_CALLER, Client, Refusal, refusal
+from tests.support.rpc import ENDS_ITS_CALLER, Client, Refusal, asked, refusal
 
 ROLES = ("citizen", "agent", "admin", "partner", "service")
 METHODS = [
@@ -35,26 +33,9 @@ def attempt(
     """How a call with an empty request is refused; None when it is answered. One that may be
     `admitted` is not read to its end: it may stay open.
     """
-    empty: Any = contracts.message_class(method.input_type)()
-    given = iter([empty]) if method.client_streaming else empty
-    call = client.start(contracts.snake_case(method.name), given, token=token)
-    try:
-        if method.server_streaming:
-            # A stream that stays open has been admitted: its metadata come at once. So do those of
-            # one that is refused, a moment before its status.
-            call.initial_metadata()
-            if admitted and call.is_active():
-                return None
-            next(call)
-        else:
-            call.result()
-    except grpc.RpcError as error:
-        return Refusal(error)
-    except StopIteration:
-        return None
-    finally:
-        call.cancel()
-    return None
+    empty = contracts.message_class(method.input_type)()
+    found = asked(client, method, empty, stays_open=admitted, token=token)
+    return found if isinstance(found, Refusal) else None
 
 
 @pytest.mark.parametrize(("area", "method"), METHODS)

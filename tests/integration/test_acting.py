@@ -19,7 +19,7 @@ from tests.support import organisations, vault
 from tests.support.kafka import header, internal_options, tap
 from tests.support.polling import eventually
 from tests.support.realm import Person, Realm
-from tests.support.rpc import Client, Refusal, refusal
+from tests.support.rpc import Client, Refusal, asked, refusal
 from tests.support.tables import Tables
 
 SCOPES = ["account.read", "consents.read", "documents.deposit", "documents.read", "documents.share"]
@@ -431,17 +431,10 @@ def test_a_header_that_names_nobody_is_refused_by_its_name(
 
 def attempt(client: Client, method: MethodDescriptor, token: str, principal: str) -> Refusal | None:
     """How a call with an empty request is refused; None when it is answered."""
-    empty: Any = contracts.message_class(method.input_type)()
-    given = iter([empty]) if method.client_streaming else empty
+    empty = contracts.message_class(method.input_type)()
     metadata = [("authorization", f"Bearer {token}"), (METADATA, principal)]
-    call = client.start(contracts.snake_case(method.name), given, metadata=metadata)
-    try:
-        next(call) if method.server_streaming else call.result()
-    except grpc.RpcError as error:
-        return Refusal(error)
-    finally:
-        call.cancel()
-    return None
+    found = asked(client, method, empty, metadata=metadata)
+    return found if isinstance(found, Refusal) else None
 
 
 @pytest.fixture(scope="module")

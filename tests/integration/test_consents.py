@@ -15,7 +15,7 @@ from administration.identity.v1.consents_pb2 import Consent
 from joserfc import jws
 from joserfc.jwk import KeySet
 
-from tests.support.kafka import header, internal_options, tap
+from tests.support.kafka import header, internal_options, once, tap
 from tests.support.polling import eventually
 from tests.support.realm import Person, Realm
 from tests.support.rpc import Client, refusal
@@ -125,7 +125,7 @@ def test_the_events_of_a_consent_carry_identifiers_alone(
         ended = revoked(identity, token, consent.consent_id)
         revoked(identity, token, consent.consent_id)
         records = topic.until(lambda r: r.key == consent.consent_id.encode(), 2)
-        found = [r for r in topic.drain() if r.key == consent.consent_id.encode()]
+        found = once(r for r in topic.drain() if r.key == consent.consent_id.encode())
     assert found == records
     assert [header(record, "ce_type") for record in records] == [
         "administration.identity.v1.ConsentGranted",

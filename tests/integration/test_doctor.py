@@ -1,14 +1,12 @@
 """`backbone doctor` of the other dependencies, on the real ones: well, and each with a fault."""
 
 import json
-import os
-import subprocess
 from typing import Any
 
 import pytest
 
 from tests.support.own_vault import own_schema
-from tests.support.processes import BACKBONE, free_port
+from tests.support.processes import backbone, free_port
 
 NOWHERE = f"127.0.0.1:{free_port()}"
 NO_DATABASE = f"postgresql+psycopg://a:b@{NOWHERE}/c"
@@ -25,14 +23,7 @@ def examined(
 ) -> tuple[int, dict[str, dict[str, str]]]:
     """The exit code, and the findings by check."""
     known = stack["services"]["documents"]["environment"]
-    done = subprocess.run(
-        (BACKBONE, "doctor", *command, "--json"),
-        env={**os.environ, **known, **changes},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = backbone({**known, **changes}, "doctor", *command, "--json")
     assert not any(value in done.stdout for name, value in changes.items() if "SECRET" in name)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines, done.stderr

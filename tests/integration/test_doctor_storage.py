@@ -1,9 +1,7 @@
 """`backbone doctor storage` on two real servers: what each does, and what it only says."""
 
 import json
-import os
 import re
-import subprocess
 from typing import Any
 
 from minio import Minio
@@ -14,7 +12,7 @@ from services.documents.quarantine import QuarantineSettings, S3Quarantine
 from services.documents.store import S3Store
 from tests.support.lying import lying
 from tests.support.objects import operators
-from tests.support.processes import BACKBONE, free_port
+from tests.support.processes import backbone, free_port
 from tests.support.versitygw import Versitygw
 
 NEEDED = {
@@ -35,14 +33,7 @@ class Told:
             "BACKBONE_STORAGE_SECURE": "false",
             "BACKBONE_QUARANTINE_BUCKET": f"{settings.bucket}-quarantine",
         }
-        done = subprocess.run(
-            (BACKBONE, "doctor", "storage", "--json", *options),
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
+        done = backbone(environment, "doctor", "storage", "--json", *options, timeout=240)
         self.code, self.errors = done.returncode, done.stderr
         self.output = done.stdout
         lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaProducer
 
-from tests.support.kafka import header, internal_options, producer, tap
+from tests.support.kafka import header, internal_options, tap
 from tests.support.polling import eventually
-from tests.support.processes import BACKBONE
+from tests.support.processes import BACKBONE, backbone
 from tests.support.tables import Tables
-from tests.support.told import TOPIC, Log, opened_log
+from tests.support.told import TOPIC, Log
 
 MINE = ("--consumer", "notifications")
 READ = r"(?P<read>\d+) events read, (?P<found>\d+) to apply\n"
@@ -28,17 +27,10 @@ class Operator:
     """`backbone events` with the environment of the stack's notifications."""
 
     def __init__(self, stack: dict[str, Any]) -> None:
-        self._environment = os.environ | stack["services"]["notifications"]["environment"]
+        self._environment: dict[str, str] = stack["services"]["notifications"]["environment"]
 
     def runs(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            (BACKBONE, "events", *arguments),
-            env=self._environment | changes,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return backbone(self._environment | changes, "events", *arguments)
 
     def says(self, *arguments: str) -> str:
         done = self.runs(*arguments)
@@ -58,7 +50,9 @@ class Operator:
         with (
             output.open("w") as said,
             subprocess.Popen(
-                (BACKBONE, "events", *arguments), env=self._environment, stdout=said
+                (BACKBONE, "events", *arguments),
+                env=os.environ | self._environment,
+                stdout=said,
             ) as process,
         ):
             try:
@@ -71,18 +65,6 @@ class Operator:
 @pytest.fixture
 def operator(stack: dict[str, Any]) -> Operator:
     return Operator(stack)
-
-
-@pytest.fixture(scope="module")
-def kafka(stack: dict[str, Any]) -> Iterator[KafkaProducer]:
-    with producer(stack) as opened:
-        yield opened
-
-
-@pytest.fixture
-def log(kafka: KafkaProducer, database: Tables) -> Iterator[Log]:
-    with opened_log(kafka, database) as opened:
-        yield opened
 
 
 def moment() -> str:

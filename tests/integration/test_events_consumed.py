@@ -2,13 +2,11 @@
 
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from kafka import KafkaProducer
 
 import deploy.local
-from tests.support.kafka import producer
 from tests.support.polling import eventually
 from tests.support.tables import Tables
 from tests.support.told import Headers, Log, opened_log
@@ -20,18 +18,6 @@ def replaced(headers: Headers, name: str, value: bytes) -> Headers:
 
 def removed(headers: Headers, name: str) -> Headers:
     return [(key, value) for key, value in headers if key != name]
-
-
-@pytest.fixture(scope="module")
-def kafka(stack: dict[str, Any]) -> Iterator[KafkaProducer]:
-    with producer(stack) as opened:
-        yield opened
-
-
-@pytest.fixture
-def log(kafka: KafkaProducer, database: Tables) -> Iterator[Log]:
-    with opened_log(kafka, database) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The journal on real components: who was given what of whom, and a chain that shows tampering."""
 
 import json
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,11 +17,11 @@ from tests.support import vault
 from tests.support.kafka import internal_options, tap
 from tests.support.organisations import COMPANY, MANAGER, Side, agent, where
 from tests.support.polling import eventually
+from tests.support.processes import backbone
 from tests.support.realm import Realm
 from tests.support.rpc import Client
 from tests.support.tables import Tables
 
-BACKBONE = Path(sys.executable).with_name("backbone")
 FAR = "2999-01-01T00:00:00Z"
 
 
@@ -202,14 +200,7 @@ class Copy:
         return self._database.rows(query, *values)  # type: ignore[arg-type]
 
     def audit(self, *arguments: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [str(BACKBONE), "audit", *arguments],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
+        done = backbone(self._environment, "audit", *arguments, timeout=240)
         return done.returncode, done.stdout + done.stderr
 
 

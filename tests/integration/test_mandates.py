@@ -11,7 +11,7 @@ import pytest
 from administration.identity.v1 import mandates_pb2
 
 from tests.support import organisations
-from tests.support.kafka import header, internal_options, tap
+from tests.support.kafka import header, internal_options, once, tap
 from tests.support.realm import Person, Realm
 from tests.support.rpc import Client
 
@@ -169,7 +169,7 @@ def test_each_step_is_an_event_that_names_both_sides_once(
         for step in ("accept", "accept", "end", "end"):
             assert representative.does(step, mandate_id).is_success
         topic.until(lambda r: r.key == mandate_id.encode(), 3)
-        records = [r for r in topic.drain() if r.key == mandate_id.encode()]
+        records = once(r for r in topic.drain() if r.key == mandate_id.encode())
     assert [header(record, "ce_type").rpartition(".")[2] for record in records] == [
         "MandateOffered",
         "MandateAccepted",

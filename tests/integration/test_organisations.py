@@ -10,7 +10,7 @@ import pytest
 from backbone.settings import RealmSettings
 from backbone.tokens import TokenVerifier
 from tests.support import vault
-from tests.support.kafka import internal_options, tap
+from tests.support.kafka import internal_options, once, tap
 from tests.support.mailbox import Mailbox
 from tests.support.organisations import (
     AGENT,
@@ -281,6 +281,6 @@ def test_the_events_name_accounts_and_no_address(
         asked = {"email": "quelquun@courriel.example", "role": AGENT}
         made = side.post(f"{where(managed)}/invitations", asked).json()["invitation"]
         records.until(lambda r: r.key == made["invitationId"].encode(), 1)
-        found = [r for r in records.drain() if r.key == made["invitationId"].encode()]
+        found = once(r for r in records.drain() if r.key == made["invitationId"].encode())
     assert len(found) == 1
     assert "courriel" not in str(found)

@@ -19,7 +19,7 @@ from backbone.validation import validator
 from tests.support import vault
 from tests.support.partners_http import TOPIC
 from tests.support.realm import Realm
-from tests.support.rpc import ENDS_ITS_CALLER, Client, Refusal
+from tests.support.rpc import ENDS_ITS_CALLER, Client, Refusal, asked
 from tests.support.sign_in import claims
 
 METHODS = [
@@ -119,22 +119,9 @@ def attempt(
     client: Client, method: MethodDescriptor, request: Any, token: str, *, admitted: bool
 ) -> Any:
     """What is answered, or how it is refused; whether the rule admits the role is known before."""
-    given = iter([request]) if method.client_streaming else request
-    call = client.start(contracts.snake_case(method.name), given, token=token)
-    try:
-        if not method.server_streaming:
-            return call.result()
-        call.initial_metadata()
-        # An event stream that stays open was admitted, and may have nothing to tell. One that is
-        # to be refused is waited for: it may look open until its status has come.
-        events = admitted and method.GetOptions().HasExtension(options_pb2.server_sent_events)
-        return None if events and call.is_active() else next(call)
-    except grpc.RpcError as error:
-        return Refusal(error)
-    except StopIteration:
-        return None
-    finally:
-        call.cancel()
+    # An event stream that stays open was admitted, and may have nothing to tell.
+    events = admitted and method.GetOptions().HasExtension(options_pb2.server_sent_events)
+    return asked(client, method, request, stays_open=events, token=token)
 
 
 @pytest.mark.parametrize(("area", "method"), METHODS)

@@ -34,9 +34,9 @@ from deploy.local.programs import KAFKA
 from tests.support.kafka import internal_options, partner_options, producer
 from tests.support.partner_conformance import TOPIC, AccessConformance, RegistryConformance
 from tests.support.polling import eventually
+from tests.support.processes import backbone
 from tests.support.tables import Tables
 
-BACKBONE = Path(sys.executable).with_name("backbone")
 ADMINISTRATION = "essai-sud"
 Token = Callable[[str, str], str]
 
@@ -126,14 +126,7 @@ class Operator:
         self.config = self.folder / "partner.env"
 
     def partner(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            (BACKBONE, "partner", *arguments),
-            env=self.environment | changed,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        done = backbone(self.environment | changed, "partner", *arguments)
         assert "Traceback" not in done.stderr
         for name, value in self.environment.items():
             if name in ("BACKBONE_KAFKA_PASSWORD", "BACKBONE_KEYCLOAK_ADMIN_CLIENT_SECRET"):

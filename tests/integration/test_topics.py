@@ -1,7 +1,6 @@
 """`backbone topics` on the real Kafka: says what it would change, does it, and then has nothing."""
 
 import json
-import os
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from backbone.partners.access import KafkaAccess
 from deploy.local import kafka_settings
 from tests.support.kafka import internal_options
 from tests.support.polling import eventually
-from tests.support.processes import BACKBONE
+from tests.support.processes import backbone
 
 # Nobody reads or writes them here: what is done to them disturbs no service.
 MISSING = "administration.notifications.v1.Delivery.dead"
@@ -29,21 +28,14 @@ class Operator:
 
     def __init__(self, stack: dict[str, Any]) -> None:
         kafka = stack["kafka"]
-        self._environment = os.environ | {
+        self._environment = {
             "BACKBONE_KAFKA_BOOTSTRAP": kafka["internal"],
             "BACKBONE_KAFKA_USERNAME": kafka["username"],
             "BACKBONE_KAFKA_PASSWORD": kafka["password"],
         }
 
     def topics(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            (BACKBONE, "topics", *arguments),
-            env=self._environment | changed,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        return backbone(self._environment | changed, "topics", *arguments)
 
     def planned(self) -> set[tuple[str, str, str]]:
         """What `plan` would do, of the subjects of these tests."""

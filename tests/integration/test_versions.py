@@ -31,7 +31,7 @@ from tests.integration.test_documents_service import share
 from tests.integration.test_sealed_contents import flipped
 from tests.integration.test_uploads import send
 from tests.support import vault
-from tests.support.kafka import header, internal_options, tap
+from tests.support.kafka import header, internal_options, once, tap
 from tests.support.objects import Objects
 from tests.support.polling import eventually
 from tests.support.realm import Realm
@@ -414,7 +414,7 @@ def test_rereading_finds_a_flipped_bit_tells_it_once_and_sees_that_it_is_mended(
         eventually(known)
         after = vault.deposit(documents, token, vault.unique_bytes()).document_id
         topic.until(lambda r: r.key == after.encode(), count=2)
-        told = [r for r in topic.records if header(r, "ce_type").endswith("DocumentDamaged")]
+        told = once(r for r in topic.records if header(r, "ce_type").endswith("DocumentDamaged"))
         assert [r.key for r in told] == [document_id.encode()]
 
     eventually(lambda: inbox(gateway, token).count("DocumentDamaged") == 1)

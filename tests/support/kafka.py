@@ -1,6 +1,6 @@
 """Kafka, as a test sees it: with the services' user, or with a partner's token."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,14 +42,11 @@ def partner_options(stack: dict[str, Any], token: Callable[[], str]) -> dict[str
 
 
 class Tap:
-    """Every event that reaches a topic from now on, without a consumer group: once, though the
-    relay may send it again.
-    """
+    """Everything that reaches a topic from now on, without a consumer group."""
 
     def __init__(self, options: dict[str, Any], topic: str) -> None:
         self._consumer = KafkaConsumer(**options, enable_auto_commit=False)
         self.records: list[ConsumerRecord] = []
-        self._known: set[Any] = set()
         numbers = eventually(lambda: self._consumer.partitions_for_topic(topic), what=topic)
         partitions = [TopicPartition(topic, number) for number in numbers]
         self._consumer.assign(partitions)
@@ -60,17 +57,19 @@ class Tap:
     def until(
         self, wanted: Callable[[ConsumerRecord], bool], count: int = 1, within: float = PATIENCE
     ) -> list[ConsumerRecord]:
-        """Reads on until `count` records are wanted; those, in the order of their partitions."""
+        """Reads on until `count` different records are wanted; those, as often as they are there,
+        in the order of their partitions.
+        """
 
         def enough() -> list[ConsumerRecord] | None:
             self._read()
             found = [record for record in self.records if wanted(record)]
-            return found if len(found) >= count else None
+            return found if len(once(found)) >= count else None
 
         return eventually(enough, within, f"{count} records")
 
     def drain(self) -> list[ConsumerRecord]:
-        """Everything that is in the topic by now."""
+        """Everything that is in the topic by now, as often as it is there."""
         partitions = self._consumer.assignment()
         ends = self._consumer.end_offsets(partitions)
 
@@ -83,12 +82,7 @@ class Tap:
 
     def _read(self) -> None:
         for batch in self._consumer.poll(timeout_ms=100).values():
-            for record in batch:
-                # What a relay sends again is the same to the byte.
-                event = record.key, record.value, tuple(record.headers)
-                if event not in self._known:
-                    self._known.add(event)
-                    self.records.append(record)
+            self.records += batch
 
     def close(self) -> None:
         self._consumer.close()
@@ -110,6 +104,14 @@ def producer(stack: dict[str, Any]) -> Iterator[KafkaProducer]:
         yield opened
     finally:
         opened.close()
+
+
+def once(records: Iterable[ConsumerRecord]) -> list[ConsumerRecord]:
+    """The first of each: what a relay sends again, as it may, is the same to the byte."""
+    firsts: dict[Any, ConsumerRecord] = {}
+    for record in records:
+        firsts.setdefault((record.key, record.value, tuple(record.headers)), record)
+    return list(firsts.values())
 
 
 def header(record: ConsumerRecord, name: str) -> str:

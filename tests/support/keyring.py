@@ -15,7 +15,7 @@ from sqlalchemy import text
 from backbone.wrapping import new_key
 from tests.support.events import Scratch
 from tests.support.polling import eventually
-from tests.support.processes import BACKBONE, free_port, running
+from tests.support.processes import BACKBONE, backbone, free_port, running
 from tests.support.rpc import Client
 
 
@@ -26,14 +26,8 @@ def master_key() -> bytes:
 
 def keyring(stack: dict[str, Any], *arguments: str) -> str:
     """What `backbone keyring` says, with the environment of the stack's identity."""
-    done = subprocess.run(
-        (BACKBONE, "keyring", *arguments),
-        env=os.environ | stack["services"]["identity"]["environment"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
+    done = backbone(stack["services"]["identity"]["environment"], "keyring", *arguments)
+    done.check_returncode()
     return done.stdout
 
 

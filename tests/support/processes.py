@@ -20,6 +20,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def backbone(
+    environment: Mapping[str, str], *arguments: str, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """What a command of `backbone` says, and its exit code."""
+    return subprocess.run(
+        (BACKBONE, *arguments),
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+
+
 @contextmanager
 def running(
     *command: str | Path, environment: Mapping[str, str], log: Path

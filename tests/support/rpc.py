@@ -116,6 +116,28 @@ def refusal(call: Callable[[], Any]) -> Refusal:
     return answer
 
 
+def asked(
+    client: Client, method: MethodDescriptor, request: Any, *, stays_open: bool = False, **how: Any
+) -> Any:
+    """What a method answers first, or its `Refusal`; None at the end of a stream, and of one that
+    `stays_open` once it is admitted. Of one that is to be refused do not say so: its metadata come
+    a moment before its status, and it looks open until then.
+    """
+    given = iter([request]) if method.client_streaming else request
+    call = client.start(contracts.snake_case(method.name), given, **how)
+    try:
+        if not method.server_streaming:
+            return call.result()
+        call.initial_metadata()
+        return None if stays_open and call.is_active() else next(call)
+    except grpc.RpcError as error:
+        return Refusal(error)
+    except StopIteration:
+        return None
+    finally:
+        call.cancel()
+
+
 def refused_for(call: Callable[[], Any], reason: str) -> bool:
     """Whether `call` is refused, by now, for this reason."""
     outcome = _outcome(call)

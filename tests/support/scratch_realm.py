@@ -2,11 +2,9 @@
 
 import json
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from keycloak import KeycloakAdmin
@@ -14,9 +12,8 @@ from keycloak import KeycloakAdmin
 from deploy.keycloak import FOLDER
 from deploy.local import keycloak
 from deploy.local.site import load_site
+from tests.support.processes import backbone
 from tests.support.realm import Realm
-
-BACKBONE = Path(sys.executable).with_name("backbone")
 
 
 class ScratchRealm:
@@ -42,14 +39,7 @@ class ScratchRealm:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`backbone realm …`."""
-        return subprocess.run(
-            [BACKBONE, "realm", *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return backbone(self.environment, "realm", *arguments)
 
     def plan(self, *arguments: str) -> set[tuple[str, str]]:
         """Each drift: what, and which field."""
