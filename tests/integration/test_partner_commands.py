@@ -218,8 +218,10 @@ def test_a_partner_from_its_registration_to_its_end(
         assert first not in until(sample, second)
         revoked = operator.partner("revoke", operator.client_id)
         assert "within 120 s" in revoked.stdout
+        revoked_at = time.monotonic()
         # For its topic, and not for its last token.
         assert sample.wait(timeout=60) == 1
+        assert time.monotonic() - revoked_at < 10
         assert sample.stderr
         assert "TopicAuthorizationFailed" in sample.stderr.read()
     code, steps = operator.check()
