@@ -14,7 +14,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from nameko.extensions import Entrypoint
 
-from backbone import contracts
+from backbone import chunks, contracts
 from backbone.rpc.chain import Chain
 from backbone.rpc.server import GrpcServer
 
@@ -68,8 +68,8 @@ class Grpc(Entrypoint):  # type: ignore[misc]
         behaviour = self._serve_stream if method.server_streaming else self._serve
         return make(
             partial(behaviour, chain),
-            request_deserializer=contracts.message_class(method.input_type).FromString,
-            response_serializer=contracts.message_class(method.output_type).SerializeToString,
+            request_deserializer=chunks.deserializer(method.input_type),
+            response_serializer=chunks.serializer(method.output_type),
         )
 
     def _serve(self, chain: Chain, request: Any, context: grpc.ServicerContext) -> Message:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from administration.documents.v1 import downloads_pb2
 from sqlalchemy import ColumnElement
 
+from backbone.chunks import Chunk
 from backbone.database import Transactions
 from backbone.errors import InvalidInput
 from backbone.rpc import Call, Grpc
@@ -30,7 +31,7 @@ class ArchiveMethods:
     @grpc
     def archive_documents(
         self, request: downloads_pb2.ArchiveDocumentsRequest
-    ) -> Iterator[downloads_pb2.ArchiveDocumentsResponse]:
+    ) -> Iterator[downloads_pb2.ArchiveDocumentsResponse | Chunk]:
         # Before the header: what cannot be sent is refused, not begun.
         conditions = filters.conditions(request)
         if request.document_ids and conditions:
@@ -45,7 +46,7 @@ class ArchiveMethods:
         )
         yield downloads_pb2.ArchiveDocumentsResponse(header=header)
         for chunk in zipped(self._files(rows)):
-            yield downloads_pb2.ArchiveDocumentsResponse(chunk=chunk)
+            yield Chunk(chunk)
 
     def _selected(self, document_ids: Sequence[str]) -> Iterator[DocumentRow]:
         """Raises:

@@ -7,6 +7,7 @@ from administration.documents.v1 import documents_pb2, downloads_pb2
 from prometheus_client import Gauge
 from sqlalchemy.orm import Session
 
+from backbone.chunks import Chunk
 from backbone.database import Transactions, after_commit
 from backbone.errors import Unavailable
 from backbone.live import Watchers
@@ -73,7 +74,7 @@ class ReceiptMethods:
     @grpc
     def render_receipt(
         self, request: downloads_pb2.RenderReceiptRequest
-    ) -> Iterator[downloads_pb2.RenderReceiptResponse]:
+    ) -> Iterator[downloads_pb2.RenderReceiptResponse | Chunk]:
         # What writes PDF takes 16 MiB of a process, most of which never do.
         from services.documents import paper
 
@@ -85,7 +86,7 @@ class ReceiptMethods:
             size_bytes=len(data),
         )
         yield downloads_pb2.RenderReceiptResponse(header=header)
-        yield downloads_pb2.RenderReceiptResponse(chunk=data)
+        yield Chunk(data)
 
     def _awaited(self, document_id: str, version: int) -> tuple[documents_pb2.Receipt, str]:
         """The receipt of a version, once it has its place, and the document's name.

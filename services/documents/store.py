@@ -18,7 +18,8 @@ from services.documents import s3
 from services.documents.domain.chunks import ChunkReader
 from services.documents.locking import why_not_locking
 
-PART_BYTES = 8 * 1024 * 1024
+# The least that S3 allows of a part that is not the last. One is received while another is sent.
+PART_BYTES, PARTS_AT_ONCE = 5 * 1024 * 1024, 2
 # What a server says of an object that is not there.
 _MISSING = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")
 
@@ -118,7 +119,7 @@ class S3Store:
                 length=size_bytes or -1,
                 part_size=PART_BYTES,
                 content_type=media_type,
-                num_parallel_uploads=1,
+                num_parallel_uploads=PARTS_AT_ONCE,
             )
 
     def get(self, key: str, offset: int, length: int) -> Iterator[bytes]:

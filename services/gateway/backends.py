@@ -8,8 +8,8 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from grpc_health.v1 import health_pb2
 
-from backbone import acting
-from backbone.contracts import SERVICES, message_class, path
+from backbone import acting, chunks
+from backbone.contracts import SERVICES, path
 from backbone.errors import InvalidInput, Unauthenticated
 from services.gateway.exchange import Exchange
 from services.gateway.problems import HeaderFieldsTooLarge
@@ -68,8 +68,8 @@ class Backends:
         make = kinds[rpc.client_streaming, rpc.server_streaming]
         stub: Callable[..., Any] = make(
             path(rpc),
-            request_serializer=message_class(rpc.input_type).SerializeToString,
-            response_deserializer=message_class(rpc.output_type).FromString,
+            request_serializer=chunks.serializer(rpc.input_type),
+            response_deserializer=chunks.deserializer(rpc.output_type),
         )
         return stub
 

@@ -10,6 +10,7 @@ import orjson
 from administration.documents.v1 import documents_pb2, versions_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
+from backbone.chunks import Chunk
 from backbone.contracts import message_class
 from services.gateway.backends import Backends, metadata
 from services.gateway.content_headers import file_name, media_type, sha256_of_digest
@@ -114,7 +115,7 @@ async def _send(call: Any, request: Any, header: Any, exchange: Exchange) -> Non
     with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
         await call.write(request(header=header))
         async for chunk in sliced(exchange.pieces(), CHUNK):
-            await call.write(request(chunk=chunk))
+            await call.write(Chunk(chunk))
         await call.write(request(end=request.End()))
         await call.done_writing()
 
@@ -153,13 +154,18 @@ def _now(known: Coroutine[Any, Any, Any]) -> Any:
     raise RuntimeError("a call that has ended has no status")
 
 
-async def sliced(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
-    """The same bytes in chunks of `size`, the last one shorter."""
-    buffer = bytearray()
+async def sliced(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[memoryview]:
+    """The same bytes in chunks of `size`, the last one shorter; copied once."""
+    held: list[bytes | memoryview] = []
+    count = 0
     async for piece in pieces:
-        buffer += piece
-        while len(buffer) >= size:
-            yield bytes(buffer[:size])
-            del buffer[:size]
-    if buffer:
-        yield bytes(buffer)
+        held.append(piece)
+        count += len(piece)
+        if count >= size:
+            whole = memoryview(b"".join(held))
+            full = count - count % size
+            for start in range(0, full, size):
+                yield whole[start : start + size]
+            held, count = [whole[full:]], count - full
+    if count:
+        yield memoryview(b"".join(held))

@@ -150,7 +150,7 @@ CHECKS = (
     Check("speed", speed, ""),
     Check("objects", whole, "use another server", "the vault"),
     Check("ranges", ranges, "use another server", "reading a part of a document"),
-    Check("multipart", parts, "use another server", "documents larger than 8 MiB"),
+    Check("multipart", parts, "use another server", "documents larger than 5 MiB"),
     Check("broken uploads", never_half, "use another server", "the vault"),
     Check("ETag", etag, "none is needed: each reading is checked by the document's seal"),
     Check("MD5", wrong_md5, "none is needed: each reading is checked by the document's seal"),

@@ -1,7 +1,15 @@
 """Chunks as a file."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+
+def gathered(chunks: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """The same bytes in fewer chunks: `count` at a time are one."""
+    rest = iter(chunks)
+    while part := b"".join(islice(rest, count)):
+        yield part
 
 
 class ChunkReader(io.RawIOBase):

@@ -8,6 +8,7 @@ from administration.documents.v1 import documents_pb2
 from sqlalchemy.orm import Session
 
 from backbone.acting import Acting
+from backbone.chunks import Chunk
 from backbone.database import Transactions
 from backbone.errors import InvalidInput, Unavailable
 from backbone.events import Publisher
@@ -19,6 +20,7 @@ from services.documents.content_row import ContentRow
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, no_such_document
 from services.documents.domain import ranges
+from services.documents.domain.chunks import gathered
 from services.documents.s3 import CHUNK_BYTES
 from services.documents.sharing import consent, watermarks
 from services.documents.sharing.readings import Readings
@@ -26,6 +28,9 @@ from services.documents.sharing.shares import End, ShareRow
 from services.documents.sharing.sharing import Shares
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
+
+# Of a content, in one message: each costs two switches between threads, whatever it holds.
+SEGMENTS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class ReadingMethods:
     @grpc
     def read_content(
         self, request: documents_pb2.ReadContentRequest
-    ) -> Iterator[documents_pb2.ReadContentResponse]:
+    ) -> Iterator[documents_pb2.ReadContentResponse | Chunk]:
         opened = self._opened(request.document_id, accesses.READ, request.version)
         row, share = opened.row, opened.share
         row.require_available()
@@ -78,7 +83,7 @@ class ReadingMethods:
             return
         offset, length = ranges.resolve(request.offset, request.length, row.size_bytes)
         # Before the header: what cannot be opened is refused, not begun.
-        chunks: Iterable[bytes] = self._contents().get(row, offset, length)
+        chunks = gathered(self._contents().get(row, offset, length), SEGMENTS_AT_ONCE)
         if share is not None:
             whole = offset + length == row.size_bytes
             chunks = self._while_shared(share, chunks, ends=whole)
@@ -87,7 +92,7 @@ class ReadingMethods:
         )
         yield documents_pb2.ReadContentResponse(header=header)
         for chunk in chunks:
-            yield documents_pb2.ReadContentResponse(chunk=chunk)
+            yield Chunk(chunk)
 
     def _opened(self, document_id: str, action: str, version: int) -> Opened:
         """A version of a document that the caller may see; 0 is the one that it shows. What is
@@ -133,7 +138,7 @@ class ReadingMethods:
 
     def _marked(
         self, request: documents_pb2.ReadContentRequest, opened: Opened, share: ShareRow
-    ) -> Iterator[documents_pb2.ReadContentResponse]:
+    ) -> Iterator[documents_pb2.ReadContentResponse | Chunk]:
         """The content with its watermark: another one each time, so there are no parts of it."""
         if request.offset or request.length:
             raise InvalidInput.field(
@@ -153,7 +158,7 @@ class ReadingMethods:
         header = documents_pb2.ReadContentResponse.Header(document=document, length=len(marked))
         yield documents_pb2.ReadContentResponse(header=header)
         for chunk in chunks:
-            yield documents_pb2.ReadContentResponse(chunk=chunk)
+            yield Chunk(chunk)
 
     def _while_shared(
         self, share: ShareRow, chunks: Iterable[bytes], *, ends: bool
