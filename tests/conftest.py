@@ -52,6 +52,13 @@ def person(realm: Realm) -> Iterator[Person]:
 
 
 @pytest.fixture
+def friend(realm: Realm) -> Iterator[Person]:
+    """Another citizen."""
+    with realm.person() as created:
+        yield created
+
+
+@pytest.fixture
 def token(realm: Realm, person: Person) -> str:
     """The access token of `person`."""
     return realm.token_of(person)

@@ -20,13 +20,15 @@ from backbone.settings import PREFIX, load
 from services.documents.antivirus import Antivirus, AntivirusSettings, Clamd
 from services.documents.checks import pipeline
 from services.documents.checks.archives import Limits
-from services.documents.checks.pipeline import Choice, Policy, Subject
-from services.documents.checks.verdict import Reason, Refused, Remark
+from services.documents.checks.pipeline import Choice, Passed, Policy, Subject
+from services.documents.checks.verdict import Reason, Refused
 from services.documents.content_row import ContentRow
 from services.documents.contents import Contents
 from services.documents.deposits import Deposits
 from services.documents.domain.deposit import Announcement, Intake
+from services.documents.finding.reader.kinds import module_of
 from services.documents.quarantine import Quarantine
+from services.documents.quotas import hold_payers
 from services.documents.store import ObjectStore
 from services.documents.versions import VersionRow, Versions
 
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # How often deposits are looked for that another process took, or left.
 LOOK_SECONDS = 1.0
+# For how long a step goes on with one more deposit.
+MOMENT_SECONDS = 0.5
 # Of checks that fail by themselves, and of readings that give other bytes than were deposited, or
 # less: the pauses between them last a second or two.
 MAX_FAILURES = 3
@@ -92,6 +96,9 @@ class Checks:
     def wait(self, timeout: float) -> None:
         """Until there may be something to check, or `timeout` seconds."""
         self._bell.acquire(timeout=timeout)
+        # One step checks many.
+        while self._bell.acquire(blocking=False):
+            pass
 
     def possible(self) -> bool:
         """Whether deposits can be checked now."""
@@ -117,31 +124,39 @@ class Checker:
         self._quarantine, self._checks = quarantine, checks
 
     def step(self) -> bool:
-        """Checks one deposit that is due, or takes it out of the quarantine for that; False when
-        there was none, or no antivirus.
+        """Checks a deposit that is due, or takes it out of the quarantine for that, and goes on
+        with a few more for a moment; False when there was none, or no antivirus.
 
-        The row is locked from beginning to end: a check has one process, and one that dies leaves
-        the deposit to another at once.
+        The rows are locked from beginning to end: a check has one process, and one that dies
+        leaves the deposits to another at once.
         """
-        possible = self._checks.possible()
+        possible, began = self._checks.possible(), time.monotonic()
+        moved, refused = list[str](), list[ContentRow]()
         with self._db.transaction() as session:
             deposits = Deposits(session)
             # What is in the quarantine is moved into the vault with or without an antivirus.
-            row = deposits.next_to_check(quarantined=not possible)
-            if row is None:
+            rows = deposits.next_to_check(quarantined=not possible)
+            if not rows:
                 oldest = deposits.oldest_unchecked()
                 WAITING.set(max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0)
                 return False
-            moving = row.quarantined
-            refused = self._move(row) if moving else self._check(row, Versions(session))
-            key, moved = row.key, moving and not row.quarantined
-            # The payer before the events' keys, which are locked last: a deposit does it so too.
+            for row in rows:
+                moving = row.quarantined
+                if self._move(row) if moving else self._check(row, Versions(session)):
+                    refused.append(row)
+                if moving and not row.quarantined:
+                    moved.append(row.key)
+                if self._checks.doubt or time.monotonic() - began > MOMENT_SECONDS:
+                    break
+            # The payers before the events' keys, which are locked last: a deposit does it so too.
+            with session.no_autoflush:
+                hold_payers(session, {row.payer for row in refused})
             session.flush()
-        if moved:
+        for key in moved:
             self._quarantine.empty(key)
-        if refused:
+        for row in refused:
             # Should this fail, the reconciliation does it: nobody can read them meanwhile.
-            self._store.delete(key)
+            self._store.delete(row.key)
         return True
 
     def _move(self, row: ContentRow) -> bool:
@@ -172,7 +187,7 @@ class Checker:
         span = telemetry.entry_span("check document", parent, trace.SpanKind.INTERNAL)
         with telemetry.entered(span), DURATION.time():
             try:
-                remarks = self._remarks(row)
+                passed = self._passed(row)
             except (Refused, Damaged) as error:
                 reason = error.reason if isinstance(error, Refused) else Reason.CORRUPTED
                 if reason is Reason.CORRUPTED and self._once_more(row):
@@ -190,12 +205,13 @@ class Checker:
                     return self._later(row, "later_failed")
                 return self._refuse(row, Reason.UNCHECKABLE)
             CHECKED.labels("available").inc()
-            self._events.publish(row.accept(remarks))
+            row.to_read = module_of(row.media_type, passed.head) is not None
+            self._events.publish(row.accept(passed.remarks))
             if isinstance(row, VersionRow):
                 versions.accepted(row)
         return False
 
-    def _remarks(self, row: ContentRow) -> frozenset[Remark]:
+    def _passed(self, row: ContentRow) -> Passed:
         def read(offset: int, length: int) -> Iterable[bytes]:
             return self._contents.get(row, offset, length)
 

@@ -1,6 +1,7 @@
 """Deposits whose state is to be decided, within one transaction."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -8,14 +9,18 @@ from sqlalchemy.orm import Session
 
 from services.documents.content_row import ContentRow, State
 
+# Deposits that are locked together: none waits long for another.
+SMALL_BYTES, AT_ONCE = 1024 * 1024, 8
+
 
 class Deposits:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def next_to_check(self, *, quarantined: bool = False) -> ContentRow | None:
-        """A deposit whose check is due, locked until the transaction ends; None when none is free.
-        `quarantined`: of those alone whose bytes are in the quarantine.
+    def next_to_check(self, *, quarantined: bool = False) -> Sequence[ContentRow]:
+        """A deposit whose check is due, locked until the transaction ends; with a small one, other
+        small ones. None when none is free. `quarantined`: of those alone whose bytes are in the
+        quarantine.
 
         Shares refer to the row, and do not wait for its lock.
         """
@@ -23,12 +28,18 @@ class Deposits:
             select(ContentRow)
             .where(ContentRow.state == State.CHECKING, ContentRow.check_time <= func.now())
             .order_by(ContentRow.check_time)
-            .limit(1)
             .with_for_update(skip_locked=True, key_share=True)
         )
         if quarantined:
             query = query.where(ContentRow.quarantined)
-        return self._session.scalar(query)
+        first = self._session.scalars(query.limit(1)).all()
+        if not first or first[0].size_bytes > SMALL_BYTES or first[0].kind != "document":
+            return first
+        # The one that is locked already is one of them. A version's document is locked after it.
+        small = query.where(
+            ContentRow.size_bytes <= SMALL_BYTES, ContentRow.kind == "document"
+        ).limit(AT_ONCE)
+        return self._session.scalars(small).all()
 
     def to_check(self, key: str) -> ContentRow | None:
         """A deposit that is not checked, locked; None when it is, or is being so now."""

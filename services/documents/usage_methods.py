@@ -13,6 +13,8 @@ from services.documents.store import ObjectStore
 
 grpc = Grpc.implementing("administration.documents.v1.DocumentsService")
 
+SMALL_BYTES = 1024 * 1024
+
 
 class UsageMethods:
     """A part of `DocumentsService`, whose dependencies it uses."""
@@ -34,8 +36,10 @@ class UsageMethods:
     def _require_room(self, size_bytes: int) -> None:
         """Raises:
         OverQuota: there is no room for a deposit of this size (0: not known), so it need not be
-        sent.
+        sent. A small one is sent sooner than it is asked about: it is refused when it is stored.
         """
+        if 0 < size_bytes <= SMALL_BYTES:
+            return
         with self.db.transaction() as session:
             Usages(session, self.quotas).require(self._payer(), max(size_bytes, 1), 1)
 

@@ -26,7 +26,7 @@ from services.documents.documents import DocumentRow
 # What makes up a content, and with which it is read.
 _CONTENT = (
     "content_id", "media_type", "size_bytes", "sha256", "owner_key_id", "sealed_key", "remarks",
-    "verified_time", "reread_time", "damage_time",
+    "to_read", "verified_time", "reread_time", "damage_time",
 )  # fmt: skip
 # What goes from row to row with it: all but what the row is of.
 _FACTS = (

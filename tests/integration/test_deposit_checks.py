@@ -25,6 +25,7 @@ from tests.support import files, vault
 from tests.support.kafka import header, internal_options, tap
 from tests.support.objects import Objects
 from tests.support.polling import eventually
+from tests.support.realm import Person, Realm
 from tests.support.rpc import Client, refusal
 from tests.support.tables import Tables
 
@@ -176,17 +177,34 @@ def test_two_replicas_never_check_the_same_deposit_at_once(
 
         def all_claimed() -> bool:
             session = Session(engine)
-            if (row := Deposits(session).next_to_check()) is None:
+            if rows := Deposits(session).next_to_check():
+                open_at_once.enter_context(session)
+                claimed.extend(str(row.document_id) for row in rows)
+            else:
                 # What waits for its next try is not to take every connection.
                 session.close()
-            else:
-                open_at_once.enter_context(session)
-                claimed.append(str(row.document_id))
             return sent <= set(claimed)
 
         eventually(all_claimed)
+        with Session(engine) as session:
+            claimed.extend(str(row.document_id) for row in Deposits(session).next_to_check())
     engine.dispose()
     assert len(claimed) == len(set(claimed))
+
+
+def test_those_that_wait_together_are_checked_each_for_itself(
+    documents: Client, token: str, friend: Person, realm: Realm, no_antivirus: None
+) -> None:
+    theirs = realm.token_of(friend)
+    good = [(token, vault.unique_bytes()), (theirs, vault.unique_bytes())] * 3
+    bad = [(token, EICAR), (theirs, EICAR + b" "), (token, b"MZ" + bytes(500))]
+    sent = [
+        (whose, vault.sent(documents, whose, data, media_type="application/octet-stream"))
+        for whose, data in (*good[:3], *bad, *good[3:])
+    ]
+    deploy.local.start("clamav")
+    states = [vault.checked(documents, whose, item.document_id).state for whose, item in sent]
+    assert states == [AVAILABLE] * 3 + [REFUSED] * 3 + [AVAILABLE] * 3
 
 
 def test_a_store_that_gives_other_bytes_is_found_out(

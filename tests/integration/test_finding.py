@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -177,6 +178,39 @@ def test_a_document_that_takes_its_process_down_is_given_up(
     eventually(lambda: is_indexed(database, document_id))
     assert found(documents, token, "tours") == [document_id]
     assert found(documents, token, "effondrement") == []
+
+
+def test_documents_with_nothing_to_read_are_found_by_their_names_whatever_another_one_does(
+    documents: Client, token: str, friend: Person, realm: Realm, database: Tables
+) -> None:
+    def put(token: str, name: str) -> str:
+        data = secrets.token_bytes(500)
+        media_type = "application/octet-stream"
+        return vault.deposit(documents, token, data, name=name, media_type=media_type).document_id
+
+    theirs = put(realm.token_of(friend), "Tableau.bin")
+    ours = [put(token, f"Relevé {number}.bin") for number in range(3)]
+    for document_id in (theirs, *ours):
+        eventually(partial(is_indexed, database, document_id))
+    assert set(found(documents, token, "relevé")) == set(ours)
+
+    # They are due together, and one of them cannot be indexed: its owner's search key is altered.
+    database.rows(
+        "UPDATE documents.search_keys SET sealed_key = %s WHERE owner_id = %s",
+        b"altered", friend.account_id,
+    )  # fmt: skip
+    database.rows("DELETE FROM documents.search_entries WHERE document_id = ANY(%s)", ours)
+    database.rows(
+        "UPDATE documents.documents SET index_time = now(), index_tries = 0"
+        " WHERE document_id = ANY(%s)",
+        [theirs, *ours],
+    )
+    for document_id in (theirs, *ours):
+        eventually(partial(is_indexed, database, document_id))
+    assert set(found(documents, token, "relevé")) == set(ours)
+    request = finding_pb2.SearchDocumentsRequest(q="tableau")
+    refused = refusal(lambda: documents.search_documents(request, token=realm.token_of(friend)))
+    assert refused.code == grpc.StatusCode.DATA_LOSS
 
 
 # ---- order --------------------------------------------------------------------------------------

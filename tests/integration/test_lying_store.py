@@ -10,7 +10,7 @@ import pytest
 from backbone.errors import Damaged, Unavailable
 from services.documents.checks import pipeline
 from services.documents.checks.pipeline import Finding, Policy, Subject
-from services.documents.checks.verdict import Reason, Refused
+from services.documents.checks.verdict import Reason, Refused, Remark
 from services.documents.s3 import StorageSettings
 from services.documents.store import S3Store
 from tests.support import vault
@@ -56,13 +56,13 @@ def clean(chunks: Iterable[bytes]) -> Finding:
     return Finding.CLEAN
 
 
-def check(store: S3Store, key: str) -> object:
+def check(store: S3Store, key: str) -> frozenset[Remark]:
     subject = Subject("acte.pdf", "application/pdf", len(DATA), vault.sha256(DATA))
 
     def read(offset: int, length: int) -> Iterator[bytes]:
         return store.get(key, offset, length)
 
-    return pipeline.check(subject, read, clean, Policy())
+    return pipeline.check(subject, read, clean, Policy()).remarks
 
 
 def test_an_honest_way_changes_nothing(store: S3Store, key: str) -> None:

@@ -34,13 +34,6 @@ AT_ONCE, SLACK = 1.0, 4.0
 WINDOW = 256 * 1024
 
 
-@pytest.fixture
-def friend(realm: Realm) -> Iterator[Person]:
-    """Another citizen."""
-    with realm.person() as created:
-        yield created
-
-
 def get(documents: Client, token: str, document_id: str) -> documents_pb2.Document:
     request = documents_pb2.GetDocumentRequest(document_id=document_id)
     answer: documents_pb2.GetDocumentResponse = documents.get_document(request, token=token)

@@ -46,7 +46,7 @@ def check(
         yield data[offset : offset + length]
 
     subject = Subject(name, media_type, len(data), digest)
-    return set(pipeline.check(subject, read, scan, policy))
+    return set(pipeline.check(subject, read, scan, policy).remarks)
 
 
 def refused(data: bytes, media_type: str = PDF, **more: str) -> Reason:
@@ -265,7 +265,7 @@ def test_a_mark_is_found_across_two_chunks() -> None:
             yield data[place : place + 1]
 
     subject = Subject("a.pdf", PDF, len(data), hashlib.sha256(data).hexdigest())
-    assert pipeline.check(subject, read, clean, SMALL) == {Remark.ACTIVE_CONTENT}
+    assert pipeline.check(subject, read, clean, SMALL).remarks == {Remark.ACTIVE_CONTENT}
 
 
 def test_what_the_antivirus_finds_is_refused_although_it_read_no_further() -> None:

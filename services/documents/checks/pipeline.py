@@ -51,12 +51,20 @@ class Finding(StrEnum):
     BEYOND = "beyond"
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What is known of a document that may be read from now on: remarks, and its first bytes."""
+
+    remarks: frozenset[Remark]
+    head: bytes
+
+
 # Scans chunks; it may stop reading them before their end.
 Scan = Callable[[Iterable[bytes]], Finding]
 
 
-def check(subject: Subject, read: Read, scan: Scan, policy: Policy) -> frozenset[Remark]:
-    """The remarks about a document that may be read from now on.
+def check(subject: Subject, read: Read, scan: Scan, policy: Policy) -> Passed:
+    """Checks all of a document.
 
     `read` gives its bytes. Whatever `read` and `scan` raise passes through: nothing is known then.
 
@@ -105,7 +113,7 @@ def check(subject: Subject, read: Read, scan: Scan, policy: Policy) -> frozenset
     ):
         if remark in remarks and choice is Choice.REFUSE:
             raise Refused(Reason[remark.name], "refused by the policy")
-    return frozenset(remarks)
+    return Passed(frozenset(remarks), head)
 
 
 def _walked(kind: str | None, file: IO[bytes], size: int, limits: Limits) -> Walk:

@@ -27,7 +27,7 @@ from backbone import paging
 from backbone.database import Base
 from backbone.errors import InvalidInput
 from services.documents.documents import DocumentRow, listed
-from services.documents.domain.words import TEXT_POSITION, Blinder, Vector, moved, terms, words
+from services.documents.domain.words import TEXT_POSITION, Vector, moved, terms, words
 from services.documents.finding.search_keys import SearchKeys
 from services.documents.keys import OwnerKeys
 
@@ -78,17 +78,22 @@ class Index:
     def put(self, row: DocumentRow, content: str) -> None:
         """Makes a document's entry, or makes it again, of what it says and what is said of it."""
         blinder = self._keys.blinder(row.owner_id)
-        vector = self._described(row, blinder)
+        (vector,) = self._described([row])
         for _, lexeme, positions in parsed(self._session, [content]):
             vector.add(blinder.blind(lexeme), moved(positions, TEXT_POSITION, _END), "D")
-        self._store(row, vector)
+        self._store([row], [vector])
+
+    def put_named(self, rows: Sequence[DocumentRow]) -> None:
+        """The same of documents that say nothing."""
+        if rows:
+            self._store(rows, self._described(rows))
 
     def describe(self, row: DocumentRow) -> None:
         """What is said of a document is other than it was; what it says stays."""
-        vector = self._described(row, self._keys.blinder(row.owner_id))
+        (vector,) = self._described([row])
         for lexeme, positions in self._session.execute(_KEPT, {"document_id": row.document_id}):
             vector.add(lexeme, positions, "D")
-        self._store(row, vector)
+        self._store([row], [vector])
 
     def search(
         self,
@@ -141,26 +146,36 @@ class Index:
         row, least = found[limit - 1]
         return rows, paging.token(least, row.create_time.isoformat(), str(row.document_id))
 
-    def _described(self, row: DocumentRow, blinder: Blinder) -> Vector:
-        order, noted = [row.folder, *row.labels], [*row.properties, *row.properties.values()]
-        vector = Vector()
-        for number, lexeme, positions in parsed(
-            self._session, [row.name, " ".join(order), " ".join(noted)]
-        ):
-            start, weight = _SAID[number]
-            vector.add(blinder.blind(lexeme), moved(positions, start, TEXT_POSITION - 1), weight)
-        return vector
+    def _described(self, rows: Sequence[DocumentRow]) -> list[Vector]:
+        """What is said of each of them."""
+        texts: list[str] = []
+        for row in rows:
+            order, noted = [row.folder, *row.labels], [*row.properties, *row.properties.values()]
+            texts += (row.name, " ".join(order), " ".join(noted))
+        vectors = [Vector() for _ in rows]
+        for number, lexeme, positions in parsed(self._session, texts):
+            place, part = divmod(number - 1, len(_SAID))
+            start, weight = _SAID[part]
+            blind = self._keys.blinder(rows[place].owner_id).blind(lexeme)
+            vectors[place].add(blind, moved(positions, start, TEXT_POSITION - 1), weight)
+        return vectors
 
-    def _store(self, row: DocumentRow, vector: Vector) -> None:
-        values = {"lexemes": cast(literal(str(vector)), TSVECTOR)}
+    def _store(self, rows: Sequence[DocumentRow], vectors: Sequence[Vector]) -> None:
         statement = insert(EntryRow).values(
-            document_id=row.document_id,
-            owner_id=row.owner_id,
-            create_time=row.create_time,
-            **values,
+            [
+                {
+                    "document_id": row.document_id,
+                    "owner_id": row.owner_id,
+                    "create_time": row.create_time,
+                    "lexemes": cast(literal(str(vector)), TSVECTOR),
+                }
+                for row, vector in zip(rows, vectors, strict=True)
+            ]
         )
         self._session.execute(
-            statement.on_conflict_do_update(index_elements=["document_id"], set_=values)
+            statement.on_conflict_do_update(
+                index_elements=["document_id"], set_={"lexemes": statement.excluded.lexemes}
+            )
         )
 
 
@@ -171,5 +186,5 @@ def parsed(session: Session, texts: Iterable[str]) -> Iterator[tuple[int, str, S
 
 
 # Where name, order and metadata begin, and what a word in them weighs.
-_SAID = {1: (1, "A"), 2: (200, "B"), 3: (900, "C")}
+_SAID = ((1, "A"), (200, "B"), (900, "C"))
 _END = 1 << 14

@@ -1,21 +1,23 @@
 """Looking at documents once they are available: what they say is indexed, their first page kept.
 
 A try is counted and has a lease before it begins, so that one that takes its process down is not
-tried for ever. No transaction is open while a document is read.
+tried for ever. No transaction is open while a document is read. Those that have nothing to read are
+found by their names alone, many in one transaction.
 """
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from prometheus_client import Counter, Gauge
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from backbone.backoff import pause
 from backbone.database import Transactions
-from backbone.errors import Damaged, Gone, Unavailable
+from backbone.errors import Damaged, DomainError, Gone, Unavailable
 from services.documents.contents import Contents
 from services.documents.documents import DocumentRow, State
 from services.documents.finding import reading
@@ -30,6 +32,7 @@ MAX_TRIES = 3
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
 # Longer than a try can take: the store's time-outs, the reading's limits, a slow database.
 LEASE = timedelta(minutes=3)
+NAMED_AT_ONCE = 50
 
 INDEXED = Counter("documents_indexed_total", "Documents looked at, by outcome.", ["outcome"])
 WAITING = Gauge("document_index_oldest_seconds", "For how long a document has been due.")
@@ -51,19 +54,17 @@ class Waiting:
 
     def claim(self) -> Claim | None:
         """A document that is due, for a try of ours; None when there is none."""
-        query = (
-            select(DocumentRow)
-            .where(DocumentRow.state == State.AVAILABLE, DocumentRow.index_time <= func.now())
-            .order_by(DocumentRow.index_time)
-            .limit(1)
-            .with_for_update(skip_locked=True, key_share=True)
-        )
-        row = self._session.scalar(query)
+        row = self._session.scalar(_due().limit(1))
         if row is None:
             return None
         row.index_tries += 1
         row.index_time = func.now() + LEASE
         return Claim(row, row.index_tries)
+
+    def without_text(self) -> Sequence[DocumentRow]:
+        """Some that are due and have nothing to read, locked."""
+        query = _due().where(DocumentRow.to_read.is_(False)).limit(NAMED_AT_ONCE)
+        return self._session.scalars(query).all()
 
     def held(self, claim: Claim) -> DocumentRow | None:
         """The row of a claim, locked; None when it is another's now, or gone."""
@@ -81,6 +82,16 @@ class Waiting:
         return self._session.scalar(query.where(DocumentRow.state == State.AVAILABLE))
 
 
+def _due() -> Select[DocumentRow]:
+    """Documents that are due and that nobody has locked, oldest first."""
+    return (
+        select(DocumentRow)
+        .where(DocumentRow.state == State.AVAILABLE, DocumentRow.index_time <= func.now())
+        .order_by(DocumentRow.index_time)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+
+
 class Indexing:
     """What a process does about documents that are to be looked at."""
 
@@ -88,6 +99,30 @@ class Indexing:
         self._db, self._contents, self._keys = db, contents, keys
 
     def step(self) -> bool:
+        """One try of one document, and some that have nothing to read; false when there is nothing
+        to do at once.
+        """
+        # A few of them wait for more.
+        many = self._name() == NAMED_AT_ONCE
+        return self._look() or many
+
+    def _name(self) -> int:
+        """Finds documents by their names; how many, 0 also where one of them cannot be."""
+        try:
+            with self._db.transaction() as session:
+                rows = Waiting(session).without_text()
+                Index(session, self._keys).put_named(rows)
+                Previews(session, self._contents).remove(rows)
+                for row in rows:
+                    row.index_time = None
+        except Exception as error:
+            known = isinstance(error, DomainError)
+            log.warning("documents without text are indexed one by one", exc_info=not known)
+            return 0
+        INDEXED.labels("named").inc(len(rows))
+        return len(rows)
+
+    def _look(self) -> bool:
         """One try of one document; false when none was due."""
         with self._db.transaction() as session:
             claim = Waiting(session).claim()
@@ -126,7 +161,7 @@ class Indexing:
         return outcome
 
     def _read(self, row: DocumentRow) -> Found:
-        if row.size_bytes > reading.MAX_BYTES:
+        if not row.to_read or row.size_bytes > reading.MAX_BYTES:
             return NOTHING
         return reading.read(row.media_type, self._contents.get(row, 0, row.size_bytes))
 

@@ -5,6 +5,7 @@ document's row in one transaction (ON DELETE CASCADE), so none is ever left behi
 """
 
 import uuid
+from collections.abc import Iterable
 
 from sqlalchemy import ForeignKey, LargeBinary, delete
 from sqlalchemy.dialects.postgresql import insert
@@ -41,14 +42,19 @@ class Previews:
     def put(self, row: DocumentRow, image: bytes) -> None:
         """Keeps a document's preview; none when `image` is empty."""
         if not image:
-            gone = delete(PreviewRow).where(PreviewRow.document_id == row.document_id)
-            self._session.execute(gone)
+            self.remove([row])
             return
         sealed = wrapping.wrap(self._contents.preview_key(row), image, _context(row))
         statement = insert(PreviewRow).values(document_id=row.document_id, sealed=sealed)
         self._session.execute(
             statement.on_conflict_do_update(index_elements=["document_id"], set_={"sealed": sealed})
         )
+
+    def remove(self, rows: Iterable[DocumentRow]) -> None:
+        """Documents have none, or none any more."""
+        ids = [row.document_id for row in rows]
+        if ids:
+            self._session.execute(delete(PreviewRow).where(PreviewRow.document_id.in_(ids)))
 
     def get(self, row: DocumentRow) -> bytes:
         """A document's preview.

@@ -27,6 +27,7 @@ class SearchKeys:
 
     def __init__(self, session: Session, keys: OwnerKeys) -> None:
         self._session, self._keys = session, keys
+        self._blinders: dict[uuid.UUID, Blinder] = {}
 
     def blinder(self, owner_id: uuid.UUID) -> Blinder:
         """What blinds an owner's lexemes; their key is made when it is asked for first.
@@ -35,10 +36,11 @@ class SearchKeys:
             Gone: the owner's keys were destroyed. Unavailable: the keyring does not answer.
             Damaged: the row was altered.
         """
-        found = self.known(owner_id)
+        found = self._blinders.get(owner_id) or self.known(owner_id)
         if found is None:
             self._make(owner_id)
             found = Blinder(self._unwrapped(self._session.get_one(SearchKeyRow, owner_id)))
+        self._blinders[owner_id] = found
         return found
 
     def known(self, owner_id: uuid.UUID) -> Blinder | None:
