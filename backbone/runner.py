@@ -1,5 +1,6 @@
 """``backbone serve NAME``: one service in one process, from its first check to its last flush."""
 
+import ctypes
 import gc
 import importlib
 import logging
@@ -15,6 +16,9 @@ from backbone.contracts import ContractError
 from backbone.settings import ConfigurationError, ServerSettings, TelemetrySettings, load
 
 log = logging.getLogger(__name__)
+
+# Of malloc.h.
+_M_ARENA_MAX = -8
 
 
 def service_class(name: str) -> type:
@@ -43,6 +47,7 @@ def run(service: type) -> int:
     Raises:
         ConfigurationError, ContractError: the service cannot start as it is set up.
     """
+    _share_arenas()
     settings, name = load(ServerSettings), get_service_name(service)
     provider = telemetry.setup(name, load(TelemetrySettings))
     container = NativeContainer(service, {"stop_timeout": settings.stop_timeout})
@@ -73,6 +78,16 @@ def run(service: type) -> int:
         code = 1
     provider.shutdown()
     return code
+
+
+def _share_arenas() -> None:
+    """Has glibc keep two arenas for all threads (mallopt(3), M_ARENA_MAX), where the operator's
+    MALLOC_ARENA_MAX says nothing: else it has eight for each core, and what is freed in one is no
+    room for the threads of another. A service with streams held a tenth more memory.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
+        mallopt(_M_ARENA_MAX, 2)
 
 
 def _bound(seconds: float) -> None:
