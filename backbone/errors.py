@@ -8,6 +8,7 @@
     ├── Forbidden           PERMISSION_DENIED    403
     ├── NotFound            NOT_FOUND            404
     ├── Gone                FAILED_PRECONDITION  410
+    ├── PreconditionFailed  FAILED_PRECONDITION  412
     ├── Conflict            ABORTED              409
     ├── TooMany             RESOURCE_EXHAUSTED   429
     ├── OverQuota           RESOURCE_EXHAUSTED   507
@@ -112,6 +113,13 @@ class NotFound(DomainError):
 class Gone(DomainError):
     code, status = grpc.StatusCode.FAILED_PRECONDITION, 410
     title, default_reason = "Gone", "GONE"
+
+
+class PreconditionFailed(DomainError):
+    """What the request was to be done on is not what it says (RFC 9110, section 13)."""
+
+    code, status = grpc.StatusCode.FAILED_PRECONDITION, 412
+    title, default_reason = "Precondition failed", "PRECONDITION_FAILED"
 
 
 class Conflict(DomainError):

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backbone.acting import Acting
 from backbone.database import Base, Transactions
-from backbone.errors import OverQuota
+from backbone.errors import DomainError, OverQuota
 from backbone.settings import PREFIX
 from services.documents.content_row import ContentRow
 from services.documents.store import ObjectStore
@@ -121,15 +121,15 @@ def depositing(
     """A transaction that adds a content, whose object is there, if its payer has room for it.
 
     Raises:
-        OverQuota: there is none; the object is gone. Within another transaction, a savepoint
-        around this undoes what was added.
+        OverQuota: there is none. After this, or any refusal within, the object is gone. Within
+        another transaction, a savepoint around this undoes what was added.
     """
     try:
         with db.transaction() as session:
             yield session
             session.flush()
             Usages(session, settings).require(str(row.payer))
-    except OverQuota:
+    except DomainError:
         # It was undone before its commit: nothing refers to the object.
         store.delete(row.key)
         raise

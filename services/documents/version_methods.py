@@ -47,6 +47,7 @@ class VersionMethods:
         with self.db.transaction() as session:
             document = Documents(session).owned(header.document_id, caller)
             document.require_not_trashed()
+            Versions(session).require_newest(document, header.replaces)
         self._require_room(header.size_bytes)
         name = clean_name(header.name) if header.name else document.name
         announced = Announcement(name, header.media_type, header.size_bytes, header.sha256)
@@ -63,6 +64,7 @@ class VersionMethods:
         row.traceparent = telemetry.traceparent()
         with self._depositing(row) as session:
             locked = Documents(session).owned(header.document_id, caller, lock=True)
+            Versions(session).require_newest(locked, header.replaces)
             Versions(session).add(locked, row)
             self.events.publish(row.received())
             after_commit(self.checks.ring)

@@ -6,14 +6,14 @@ and the row beside it has the earlier one, with its key, its place in the log an
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from administration.documents.v1 import events_pb2, versions_pb2
 from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session, selectin_polymorphic
 
 from backbone import paging
-from backbone.errors import Conflict, NotFound
+from backbone.errors import Conflict, NotFound, PreconditionFailed
 from services.documents.content_row import (
     ContentRow,
     State,
@@ -84,6 +84,24 @@ class Versions:
             ContentRow.restored_from == 0,
         )
         return self._session.scalar(query.options(selectin_polymorphic(ContentRow, [DocumentRow])))
+
+    def require_newest(self, document: DocumentRow, replaces: Collection[str]) -> None:
+        """That a document's newest content, shown or still being checked, has one of these SHA-256;
+        none of them: whatever it has.
+
+        Raises:
+            PreconditionFailed: it has another.
+        """
+        if not replaces:
+            return
+        query = select(ContentRow.sha256).where(
+            _of(document.document_id), ContentRow.state != State.REFUSED
+        )
+        if self._session.scalar(query.order_by(ContentRow.version.desc()).limit(1)) not in replaces:
+            raise PreconditionFailed(
+                "The document has another content by now: read it again.",
+                reason="CONTENT_CHANGED",
+            )
 
     def add(self, document: DocumentRow, row: VersionRow) -> None:
         """Adds the next version of a document that this transaction has locked.

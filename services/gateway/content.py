@@ -8,7 +8,7 @@ import grpc
 from administration.documents.v1 import documents_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
-from backbone.errors import InvalidInput
+from backbone.errors import InvalidInput, PreconditionFailed
 from services.gateway.backends import Backends, metadata
 from services.gateway.content_headers import (
     ByteRange,
@@ -17,17 +17,18 @@ from services.gateway.content_headers import (
     digest_of,
     entity_tag,
     if_range,
+    named_contents,
     none_match,
 )
 from services.gateway.exchange import Exchange
 
 # A field of the contract is an int32.
 _VERSION = re.compile(rb"version=([1-9][0-9]{0,8})")
-_CONDITIONS = (b"if-none-match", b"range")
+_CONDITIONS = (b"if-match", b"if-none-match", b"range")
 
 
 class ContentHandler:
-    """Answers GET and HEAD: 200, 206, 304 or 416 (RFC 9110, sections 13 and 14).
+    """Answers GET and HEAD: 200, 206, 304, 412 or 416 (RFC 9110, sections 13 and 14).
 
     A request with conditions or a range asks GetDocument first, under the same access rule, so
     that they are decided on the document's size and hash, which what has a watermark has not. A
@@ -53,6 +54,7 @@ class ContentHandler:
                 metadata=metadata(exchange),
             )
             document = found.document
+            _require_match(exchange, document)
             if not document.watermarked and not _wanted(exchange, document):
                 await exchange.respond(304, _validators(document))
                 return
@@ -108,6 +110,18 @@ def _version(query: bytes) -> int:
             reason="UNKNOWN_PARAMETER",
         )
     return int(asked[1])
+
+
+def _require_match(exchange: Exchange, document: Any) -> None:
+    """Raises:
+    PreconditionFailed: the document has none of the contents that the request is about.
+    """
+    wanted = named_contents(exchange.headers.get(b"if-match"))
+    # What is made anew for each reading has no validator, which one could match.
+    if wanted and (document.watermarked or document.sha256 not in wanted):
+        raise PreconditionFailed(
+            "The document has another content by now: read it again.", reason="CONTENT_CHANGED"
+        )
 
 
 def _wanted(exchange: Exchange, document: Any) -> bool:

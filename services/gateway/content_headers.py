@@ -1,7 +1,7 @@
 """Fields that tell of content: file name, digest, range, validators.
 
 RFC 6266 and RFC 8187 (Content-Disposition), RFC 9530 (Content-Digest, Repr-Digest), RFC 9110
-(Range, ETag, If-None-Match, If-Range, Content-Type).
+(Range, ETag, If-Match, If-None-Match, If-Range, Content-Type).
 """
 
 import base64
@@ -167,6 +167,16 @@ def byte_range(value: bytes, size: int) -> ByteRange | None:
 def entity_tag(sha256: str) -> bytes:
     """The strong validator of content."""
     return b'"' + sha256.encode("ascii") + b'"'
+
+
+def named_contents(value: bytes | None) -> list[str]:
+    """The SHA-256 of the contents of which one satisfies ``If-Match`` (strong comparison), none for
+    whichever. What has no strong tag is satisfied by nothing.
+    """
+    if value is None or value.strip() == b"*":
+        return []
+    found = _ENTITY_TAG.finditer(value.decode("latin-1"))
+    return [tag[2][1:-1] for tag in found if not tag[1]] or [""]
 
 
 def none_match(value: bytes, etag: bytes) -> bool:

@@ -13,7 +13,12 @@ from google.protobuf.descriptor import MethodDescriptor
 from backbone.chunks import Chunk
 from backbone.contracts import message_class
 from services.gateway.backends import Backends, metadata
-from services.gateway.content_headers import file_name, media_type, sha256_of_digest
+from services.gateway.content_headers import (
+    file_name,
+    media_type,
+    named_contents,
+    sha256_of_digest,
+)
 from services.gateway.exchange import Exchange
 from services.gateway.json_body import refuse_encoded
 from services.gateway.json_encoder import encoder
@@ -28,13 +33,14 @@ _HEADER_OF = {
     "media_type": "Content-Type",
     "size_bytes": "Content-Length",
     "sha256": "Content-Digest",
+    "replaces": "If-Match",
 }
 
 
 def rename(field: str) -> str:
     """A field of a deposit as the HTTP client knows it."""
     name = field.removeprefix("header.")
-    return _HEADER_OF.get(name, json_path(name))
+    return _HEADER_OF.get(name.partition("[")[0], json_path(name))
 
 
 class DepositHandler:
@@ -86,6 +92,7 @@ class VersionHandler(DepositHandler):
         return versions_pb2.DepositVersionRequest.Header(
             document_id=arguments[0],
             name=file_name(told) if told else "",
+            replaces=named_contents(exchange.headers.get(b"if-match")),
             **_announced(exchange),
         )
 

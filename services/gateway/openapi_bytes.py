@@ -32,7 +32,12 @@ def deposit(rpc: MethodDescriptor, schemas: Schemas) -> Schema:
 
 
 def version(rpc: MethodDescriptor, schemas: Schemas) -> Schema:
-    return _deposit(rpc, schemas, "Path of the version.", named=False)
+    described = _deposit(rpc, schemas, "Path of the version.", named=False)
+    described["parameters"].append(
+        _header("If-Match", "Only if the newest content has one of these ETags: else 412.")
+    )
+    described["responses"]["412"] = problem("The document has another content by now.")
+    return described
 
 
 def _deposit(rpc: MethodDescriptor, schemas: Schemas, location: str, *, named: bool) -> Schema:
@@ -100,6 +105,7 @@ def content(_rpc: MethodDescriptor, _schemas: Schemas) -> Schema:
             },
             _header("Range", "One range of bytes; several are answered with the whole."),
             _header("If-Range", "Keeps the range only while this ETag is the document's."),
+            _header("If-Match", "412 when none of these ETags is the document's."),
             _header("If-None-Match", "304 when one of these ETags is the document's."),
         ],
         "responses": {
@@ -110,6 +116,7 @@ def content(_rpc: MethodDescriptor, _schemas: Schemas) -> Schema:
                 "content": _BINARY,
             },
             "304": {"description": "Not modified.", "headers": validators},
+            "412": problem("The document has another content by now."),
             "416": {
                 **problem("The range lies past the end."),
                 "headers": {**TRACE, "Content-Range": _response_header("`bytes */size`.")},

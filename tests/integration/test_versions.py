@@ -131,6 +131,36 @@ def test_a_deposit_onto_a_document_is_its_next_version_and_the_earlier_one_stays
     assert content(documents, token, document_id, 1) == first
 
 
+def test_of_two_who_go_on_from_the_same_content_the_second_learns_it(
+    gateway: httpx.Client, documents: Client, token: str, document_id: str, first: bytes
+) -> None:
+    url = f"/v1/documents/{document_id}/content"
+    owner = {"Authorization": f"Bearer {token}"}
+
+    def put(data: bytes, tags: str) -> httpx.Response:
+        headers = owner | {"Content-Type": "application/pdf", "If-Match": tags}
+        return gateway.put(url, content=data, headers=headers)
+
+    tag = gateway.get(url, headers=owner).headers["etag"]
+    second = vault.unique_bytes()
+    # Of the two at once, whichever comes first: the other one is not checked yet by then.
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda data: put(data, tag), [second, vault.unique_bytes()]))
+    assert sorted(answer.status_code for answer in answers) == [201, 412]
+    (refused,) = (answer for answer in answers if answer.status_code == 412)
+    assert refused.json()["reason"] == "CONTENT_CHANGED"
+    made = version(documents, token, document_id, 2)
+    assert [item.version for item in versions(documents, token, document_id)] == [2, 1]
+
+    assert put(vault.unique_bytes(), tag).status_code == 412
+    assert put(EICAR, f'"other", "{made.sha256}"').status_code == 201
+    assert version(documents, token, document_id, 3).state == REFUSED
+    # A refused one changes nothing, this neither.
+    assert put(vault.unique_bytes(), f'"{made.sha256}"').status_code == 201
+    assert put(vault.unique_bytes(), "*").status_code == 201
+    assert [item.version for item in versions(documents, token, document_id)] == [5, 4, 3, 2, 1]
+
+
 def test_a_version_that_is_refused_changes_nothing_and_is_told(
     documents: Client, token: str, gateway: httpx.Client, document_id: str, first: bytes
 ) -> None:

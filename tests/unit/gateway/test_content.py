@@ -103,6 +103,17 @@ def test_conditions(client: httpx.Client) -> None:
         assert client.get(PATH, headers=headers).content == CONTENT
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_content_that_is_another_by_now_is_not_given(client: httpx.Client, method: str) -> None:
+    for tags in (ETAG, f'"other", {ETAG}', "*"):
+        assert client.request(method, PATH, headers={"If-Match": tags}).status_code == 200
+    for tags in ('"other"', f"W/{ETAG}", "nonsense"):
+        headers = {"If-Match": tags, "If-None-Match": ETAG, "Range": "bytes=0-1"}
+        assert client.request(method, PATH, headers=headers).status_code == 412
+    response = client.get(PATH, headers={"If-Match": '"other"'})
+    assert problem_of(response)["reason"] == "CONTENT_CHANGED"
+
+
 def test_head_tells_without_reading(client: httpx.Client, services: Services) -> None:
     response = client.head(PATH, headers={"Range": "bytes=0-1"})
     assert (response.status_code, response.content) == (200, b"")

@@ -183,11 +183,14 @@ def test_a_new_version_is_put_where_the_content_is(
 
     services.answers["DepositVersion"] = take
     response = client.put(
-        "/v1/documents/d1/content", content=b"%PDF-1.7", headers={"Content-Type": "application/pdf"}
+        "/v1/documents/d1/content",
+        content=b"%PDF-1.7",
+        headers={"Content-Type": "application/pdf", "If-Match": '"abc", W/"weak", "def"'},
     )
     assert response.status_code == 201, response.text
     assert response.headers["location"] == "/v1/documents/d1?version=3"
     header, chunk, end = seen
     assert (header.header.document_id, header.header.name) == ("d1", "")
+    assert list(header.header.replaces) == ["abc", "def"]
     assert (header.header.media_type, header.header.size_bytes) == ("application/pdf", 8)
     assert (chunk.chunk, end.HasField("end")) == (b"%PDF-1.7", True)
