@@ -47,8 +47,8 @@ def run(service: type) -> int:
     Raises:
         ConfigurationError, ContractError: the service cannot start as it is set up.
     """
-    _share_arenas()
     settings, name = load(ServerSettings), get_service_name(service)
+    _share_arenas(settings.memory_arenas)
     provider = telemetry.setup(name, load(TelemetrySettings))
     container = NativeContainer(service, {"stop_timeout": settings.stop_timeout})
     asked = threading.Event()
@@ -80,14 +80,14 @@ def run(service: type) -> int:
     return code
 
 
-def _share_arenas() -> None:
-    """Has glibc keep two arenas for all threads (mallopt(3), M_ARENA_MAX), where the operator's
-    MALLOC_ARENA_MAX says nothing: else it has eight for each core, and what is freed in one is no
-    room for the threads of another. A service with streams held a tenth more memory.
+def _share_arenas(count: int) -> None:
+    """Has glibc keep so many arenas for all threads (mallopt(3), M_ARENA_MAX): else it has eight
+    for each core, and what is freed in one is no room for the threads of another. A service with
+    streams held a tenth more memory.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
-        mallopt(_M_ARENA_MAX, 2)
+    if mallopt is not None and count:
+        mallopt(_M_ARENA_MAX, count)
 
 
 def _bound(seconds: float) -> None:

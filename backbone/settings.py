@@ -42,6 +42,7 @@ class ServerSettings(BaseSettings):
     grpc_workers: int = Field(default=64, ge=1, description="calls that run at the same time")
     grpc_streams: int = Field(default=512, ge=0, description="long streams on top of the workers")
     stop_timeout: float = Field(default=25.0, gt=0, description="seconds to finish what runs")
+    memory_arenas: int = Field(default=2, ge=0, description="of glibc; 0: as many as it likes")
 
 
 class RealmSettings(BaseSettings):
