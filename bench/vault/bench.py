@@ -273,9 +273,10 @@ def _section(
             " three uploads at a time, on a bucket without encryption.",
             "The checks of what was deposited are waited for between the rounds: they weigh on the"
             " deposits beside them, not on the bare side.",
-            "An upload goes straight to the store, in presigned forms, three parts at a time: its"
-            " time is the depositor's, from hashing to the answer of Complete. Moving it into the"
-            " vault and checking it come afterwards, and are waited for between the rounds.",
+            "An upload goes straight to the store, in presigned forms, three parts at a time, and"
+            " hashed meanwhile: its time is the depositor's, from Open to the answer of Complete."
+            " Moving it into the vault and checking it come afterwards, and are waited for between"
+            " the rounds.",
             "Both are on the same two cores with MinIO and PostgreSQL. Events wait in the outbox:"
             " Kafka has no part in it.",
             "The eight clients are one person: their deposits wait for one another at the row that"

@@ -163,6 +163,7 @@ class DocumentsService(
         row = self._uploading().complete(
             self._owner(),
             request.document_id,
+            request.sha256,
             lambda row: self._accesses().by_mandate(row, accesses.DEPOSIT),
         )
         return documents_pb2.CompleteUploadResponse(document=row.to_proto())

@@ -108,12 +108,14 @@ class Uploading:
         self,
         owner_id: uuid.UUID,
         document_id: str,
+        sha256: str,
         record: Callable[[ContentRow], None],
     ) -> ContentRow:
-        """The document, or the version, that an upload becomes, or became. `record` is called in
-        the transaction that gives it.
+        """The document, or the version, that an upload becomes, or became. `sha256`: "" where it
+        was told before. `record` is called in the transaction that gives it.
 
         Raises:
+            InvalidInput: the SHA-256 was never told, or another one before.
             NotFound: as above; or the document is gone that it was to be a version of.
             Conflict: a part is missing; or that document is in the trash.
         """
@@ -124,6 +126,7 @@ class Uploading:
                 record(done)
                 return done
             row = Uploads(session).owned(document_id, owner_id, lock=True)
+            row.sha256 = _agreed(row.sha256, sha256)
             missing = [part for part in self._parts(row) if sizes.get(part.key) != part.size]
             if missing:
                 raise Conflict(
@@ -167,8 +170,6 @@ class Uploading:
     def _require(self, announced: Announcement) -> None:
         if not announced.size_bytes:
             raise InvalidInput.field("header.size_bytes", "REQUIRED", "is required")
-        if not announced.sha256:
-            raise InvalidInput.field("header.sha256", "REQUIRED", "is required")
         limit = self._checks.limit(self._settings.max_bytes)
         if announced.size_bytes > limit:
             description = f"a document holds at most {limit} bytes"
@@ -195,6 +196,19 @@ class Uploading:
                 for name, value in form.fields.items():
                     told.fields.add(name=name, value=value)
         return upload
+
+
+def _agreed(before: str, now: str) -> str:
+    """The SHA-256 of an upload, told when it was opened, when it is completed, or both times.
+
+    Raises:
+        InvalidInput: never, or one and another.
+    """
+    if not before and not now:
+        raise InvalidInput.field("sha256", "REQUIRED", "is required, as it was not told before")
+    if before and now and before != now:
+        raise InvalidInput.field("sha256", "MISMATCH", "is not what the upload was opened with")
+    return now or before
 
 
 def _added(session: Session, upload: UploadRow) -> ContentRow:

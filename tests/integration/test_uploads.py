@@ -45,8 +45,10 @@ def send(part: UploadPart, data: bytes) -> None:
     assert answer.status_code == 204, answer.text
 
 
-def complete(documents: Client, token: str, document_id: str) -> documents_pb2.Document:
-    request = uploads_pb2.CompleteUploadRequest(document_id=document_id)
+def complete(
+    documents: Client, token: str, document_id: str, sha256: str = ""
+) -> documents_pb2.Document:
+    request = uploads_pb2.CompleteUploadRequest(document_id=document_id, sha256=sha256)
     answer: documents_pb2.CompleteUploadResponse = documents.complete_upload(request, token=token)
     return answer.document
 
@@ -114,6 +116,32 @@ def test_an_upload_that_broke_off_goes_on_with_the_parts_that_are_missing(
     document = vault.checked(documents, token, upload.document_id)
     assert document.state == deposits_pb2.DOCUMENT_STATE_AVAILABLE
     assert vault.read(documents, token, upload.document_id)[1] == data
+
+
+def test_a_document_may_be_hashed_while_it_is_sent(documents: Client, token: str) -> None:
+    data = vault.unique_bytes()
+    late, early = opened(documents, token, data, sha256=""), opened(documents, token, data)
+    for upload in (late, early):
+        send(upload.parts[0], data)
+    other = "0" * 64
+    for upload, sha256, reason in (
+        (late, "", "REQUIRED"), (late, "abc", "PATTERN"), (early, other, "MISMATCH"),
+    ):  # fmt: skip
+        refused = refusal(lambda: complete(documents, token, upload.document_id, sha256))  # noqa: B023
+        assert refused.fields == {"sha256": reason}
+    for upload in (late, early):
+        complete(documents, token, upload.document_id, vault.sha256(data))
+        # Asked for again, whatever is told: it was completed.
+        again = complete(documents, token, upload.document_id)
+        assert again.sha256 == vault.sha256(data)
+        document = vault.checked(documents, token, upload.document_id)
+        assert document.state == deposits_pb2.DOCUMENT_STATE_AVAILABLE
+
+    wrong = opened(documents, token, data, sha256="")
+    send(wrong.parts[0], data)
+    complete(documents, token, wrong.document_id, other)
+    document = vault.checked(documents, token, wrong.document_id)
+    assert document.refusal_reason == deposits_pb2.REFUSAL_REASON_CORRUPTED
 
 
 def test_the_store_takes_what_was_announced_and_nothing_else(
@@ -202,7 +230,6 @@ def test_an_upload_is_its_owners_alone(documents: Client, token: str, realm: Rea
     ("values", "field", "reason"),
     [
         ({"size_bytes": 0}, "header.size_bytes", "REQUIRED"),
-        ({"sha256": ""}, "header.sha256", "REQUIRED"),
         ({"sha256": "abc"}, "header.sha256", "PATTERN"),
         ({"name": "../.."}, "name", "NAME"),
         ({"name": ""}, "header.name", "REQUIRED"),
