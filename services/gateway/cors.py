@@ -9,7 +9,8 @@ from services.gateway.problems import Headers
 
 _REQUEST_HEADERS = (
     b"Accept-Language, Authorization, Backbone-Acting-For, Content-Digest, Content-Disposition,"
-    b" Content-Type, DPoP, If-None-Match, If-Range, Last-Event-ID, Range, traceparent, tracestate"
+    b" Content-Type, DPoP, If-Match, If-None-Match, If-Range, Last-Event-ID, Range, traceparent,"
+    b" tracestate"
 )
 _EXPOSED = (
     b"Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Location,"
