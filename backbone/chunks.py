@@ -16,8 +16,8 @@ from backbone import contracts
 
 _LENGTH_DELIMITED = 2
 _MORE = 0x80
-# A length is a varint of at most so many bytes: no message has 4 GiB.
-_LENGTH_BYTES = 5
+# A tag, and a length of five bytes at most: no message has 4 GiB.
+_LONGEST_HEAD = 6
 
 
 class Chunk:
@@ -92,12 +92,7 @@ def _head(tag: int, length: int) -> bytes:
 
 def _start(tag: int, data: bytes) -> int | None:
     """Where the bytes begin in a message that is a chunk and nothing else; None for all others."""
-    if not data or data[0] != tag:
-        return None
-    length = 0
-    for at, byte in enumerate(data[1 : 1 + _LENGTH_BYTES]):
-        length |= (byte & (_MORE - 1)) << 7 * at
-        if byte < _MORE:
-            start = at + 2
-            return start if start + length == len(data) else None
+    for start in range(2, _LONGEST_HEAD + 1):
+        if data.startswith(head := _head(tag, max(0, len(data) - start))) and len(head) == start:
+            return start
     return None

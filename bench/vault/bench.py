@@ -52,11 +52,11 @@ def _throughput(running: stack.Stack, place: Place) -> dict[str, dict[str, list[
     )
     sides: dict[str, dict[str, Side]] = {
         "deposit of 64 MiB": {
-            "vault": lambda: _deposited(place, token(), data),
+            "vault": lambda: _deposited(place, token(), data, _post_large),
             "minio": lambda: _rate(LARGE, partial(_bare_put, place, data)),
         },
         "upload of 64 MiB": {
-            "vault": lambda: _uploaded(place, token(), data),
+            "vault": lambda: _deposited(place, token(), data, upload),
             "minio": lambda: _rate(LARGE, partial(_bare_put, place, data)),
         },
         "content of 64 MiB": {
@@ -108,19 +108,14 @@ def _rate(size: int, work: Callable[[], object]) -> float:
     return size / MIB / (time.perf_counter() - started)
 
 
-def _deposited(place: Place, token: str, data: bytes) -> float:
-    """MiB a second, until it is stored; its check is waited for, so that it weighs on no side."""
+def _deposited(
+    place: Place, token: str, data: bytes, deposit: Callable[[Place, str, bytes], str]
+) -> float:
+    """MiB a second, as the depositor sees it; what the vault does with it then is waited for, so
+    that it weighs on no side.
+    """
     started = time.perf_counter()
-    document_id = _post(place, token, [data], len(data))
-    took = time.perf_counter() - started
-    _available(place, token, document_id)
-    return len(data) / MIB / took
-
-
-def _uploaded(place: Place, token: str, data: bytes) -> float:
-    """MiB a second, as the depositor sees it; what the vault does with it then is waited for."""
-    started = time.perf_counter()
-    document_id = upload(place, token, data)
+    document_id = deposit(place, token, data)
     took = time.perf_counter() - started
     _available(place, token, document_id)
     return len(data) / MIB / took
@@ -136,7 +131,7 @@ def _available(place: Place, token: str, document_id: str) -> str:
 
 
 def _state(place: Place, token: str, document_id: str) -> str:
-    connection = http.client.HTTPConnection(place.gateway, timeout=60)
+    connection = _connected(place)
     headers = {"Authorization": f"Bearer {token}"}
     connection.request("GET", f"/v1/documents/{document_id}", headers=headers)
     answer = connection.getresponse()
@@ -168,6 +163,10 @@ def _small_deposits(place: Place, token: str) -> float:
     for document_id in made:
         _available(place, token, document_id)
     return rate
+
+
+def _post_large(place: Place, token: str, data: bytes) -> str:
+    return _post(place, token, [data], len(data))
 
 
 def _post(place: Place, token: str, pieces: Iterable[bytes], size: int) -> str:
@@ -208,7 +207,7 @@ def _pieces(pieces: Iterable[bytes]) -> Iterator[memoryview]:
 
 def _read(place: Place, token: str, document_id: str, part: str = "") -> int:
     """Reads a content, or a range of it; how many bytes came."""
-    connection = http.client.HTTPConnection(place.gateway, timeout=1200)
+    connection = _connected(place)
     headers = {"Authorization": f"Bearer {token}", **({"Range": part} if part else {})}
     connection.request("GET", f"/v1/documents/{document_id}/content", headers=headers)
     answer = connection.getresponse()

@@ -149,8 +149,7 @@ class Checker:
                 if self._checks.doubt or time.monotonic() - began > MOMENT_SECONDS:
                     break
             # The payers before the events' keys, which are locked last: a deposit does it so too.
-            with session.no_autoflush:
-                hold_payers(session, {row.payer for row in refused})
+            hold_payers(session, {row.payer for row in refused})
             session.flush()
         for key in moved:
             self._quarantine.empty(key)

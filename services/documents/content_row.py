@@ -22,7 +22,6 @@ from sqlalchemy import (
     LargeBinary,
     String,
     func,
-    true,
 )
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import Mapped, mapped_column
@@ -83,7 +82,7 @@ class ContentRow(Base):
     refusal: Mapped[str] = mapped_column(String, default="")
     remarks: Mapped[list[str]] = mapped_column(ARRAY(String), default=list)
     # Whether it says anything that can be read (`finding/reader/`); its check finds that out.
-    to_read: Mapped[bool] = mapped_column(Boolean, server_default=true(), default=True)
+    to_read: Mapped[bool] = mapped_column(Boolean, default=True)
     # When it is to be checked, how often it was tried, and how often that was no outage.
     check_time: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     check_tries: Mapped[int] = mapped_column(Integer, default=0)

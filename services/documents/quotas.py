@@ -136,13 +136,14 @@ def depositing(
 
 
 def hold_payers(session: Session, payers: Iterable[str | None]) -> None:
-    """Holds payers' rows until the transaction ends: whoever changes those of several takes them
-    in this order, so that no two wait for one another.
+    """Holds payers' rows until the transaction ends, before what changes them is flushed: whoever
+    changes those of several takes them in this order, so that no two wait for one another.
     """
     named = [payer for payer in payers if payer is not None]
     if len(named) > 1:
         query = select(UsageRow.payer).where(UsageRow.payer.in_(named)).order_by(UsageRow.payer)
-        session.execute(query.with_for_update())
+        with session.no_autoflush:
+            session.execute(query.with_for_update())
 
 
 def forget(session: Session, account_id: uuid.UUID) -> None:

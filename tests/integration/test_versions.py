@@ -132,7 +132,7 @@ def test_a_deposit_onto_a_document_is_its_next_version_and_the_earlier_one_stays
 
 
 def test_of_two_who_go_on_from_the_same_content_the_second_learns_it(
-    gateway: httpx.Client, documents: Client, token: str, document_id: str, first: bytes
+    gateway: httpx.Client, documents: Client, token: str, document_id: str
 ) -> None:
     url = f"/v1/documents/{document_id}/content"
     owner = {"Authorization": f"Bearer {token}"}
@@ -142,10 +142,10 @@ def test_of_two_who_go_on_from_the_same_content_the_second_learns_it(
         return gateway.put(url, content=data, headers=headers)
 
     tag = gateway.get(url, headers=owner).headers["etag"]
-    second = vault.unique_bytes()
     # Of the two at once, whichever comes first: the other one is not checked yet by then.
     with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda data: put(data, tag), [second, vault.unique_bytes()]))
+        twice = [pool.submit(put, vault.unique_bytes(), tag) for _ in range(2)]
+    answers = [each.result() for each in twice]
     assert sorted(answer.status_code for answer in answers) == [201, 412]
     (refused,) = (answer for answer in answers if answer.status_code == 412)
     assert refused.json()["reason"] == "CONTENT_CHANGED"
